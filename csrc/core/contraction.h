@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: MIT
+// A contraction is what every pass of a convolution is: for each group g
+//
+//   output(row, col) = ordered sum over t = 0..T-1 of left(row, t) * right(col, t)
+//
+// Rows, columns and terms are numbers in a mixed radix of four digits, the last one fastest: digit 0
+// moves no coordinate (n, c or k), digits 1..3 move the operand's spatial coordinates 0..2. Both the
+// element's offset and its coordinates are affine in the digits. An element whose coordinates lie
+// outside the operand is the operand +0: it takes part in the sum.
+#pragma once
+
+#include <cstdint>
+
+#include "element.h"
+#include "config.h"
+
+namespace fpdet::inline FPDET_TARGET {
+
+inline constexpr int kAxes = 3;
+inline constexpr int kDigits = 1 + kAxes;
+
+/// Digits of a number: counts per digit when it describes a radix.
+struct Digits {
+  int64_t d[kDigits] = {1, 1, 1, 1};
+
+  FPDET_HD int64_t product() const { return d[0] * d[1] * d[2] * d[3]; }
+
+  /// The digits of `number` in the radix that *this describes.
+  FPDET_HD Digits decode(int64_t number) const {
+    Digits result;
+    for (int i = kDigits - 1; i > 0; --i) {
+      result.d[i] = number % d[i];
+      number /= d[i];
+    }
+    result.d[0] = number;
+    return result;
+  }
+};
+
+/// What one unit of each digit adds to a quantity.
+struct Weights {
+  int64_t w[kDigits] = {0, 0, 0, 0};
+
+  FPDET_HD int64_t dot(const Digits& digits) const {
+    int64_t sum = 0;
+    for (int i = 0; i < kDigits; ++i) sum += w[i] * digits.d[i];
+    return sum;
+  }
+};
+
+/// An element's offset from the operand's data pointer and its spatial coordinates.
+struct Place {
+  int64_t offset = 0;
+  int64_t x[kAxes] = {0, 0, 0};
+
+  FPDET_HD friend Place operator+(Place a, const Place& b) {
+    a.offset += b.offset;
+    for (int i = 0; i < kAxes; ++i) a.x[i] += b.x[i];
+    return a;
+  }
+};
+
+/// Offsets and coordinates of the part of a place that rows, columns or terms decide.
+struct Walk {
+  Weights offset;                   ///< elements per digit
+  int64_t step[kAxes] = {0, 0, 0};  ///< coordinates per digit 1..3
+
+  FPDET_HD Place place(const Digits& digits) const {
+    Place p;
+    p.offset = offset.dot(digits);
+    for (int i = 0; i < kAxes; ++i) p.x[i] = step[i] * digits.d[i + 1];
+    return p;
+  }
+};
+
+/// One side of the products.
+struct Operand {
+  int64_t group_offset = 0;           ///< elements from one group to the next
+  Place origin;                       ///< place at row (column) 0, term 0
+  int64_t extent[kAxes] = {1, 1, 1};  ///< coordinates in [0, extent) lie inside
+  Walk outer;                         ///< by row (left) or column (right)
+  Walk term;
+
+  FPDET_HD bool contains(const Place& p) const {
+    bool inside = true;
+    for (int i = 0; i < kAxes; ++i) inside &= p.x[i] >= 0 && p.x[i] < extent[i];
+    return inside;
+  }
+};
+
+/// Where an output element lies, and how it is numbered inside its sample (for random bits).
+struct Output {
+  int64_t base = 0, group_offset = 0;
+  Weights row, col;
+  int64_t element_base = 0, element_group = 0;
+  Weights element_row, element_col;
+  bool col_digit_is_sample = false;  ///< digit 0 of the column is the sample
+
+  FPDET_HD int64_t offset(int64_t group, const Digits& r, const Digits& c) const {
+    return base + group * group_offset + row.dot(r) + col.dot(c);
+  }
+  FPDET_HD int64_t element(int64_t group, const Digits& r, const Digits& c) const {
+    return element_base + group * element_group + element_row.dot(r) + element_col.dot(c);
+  }
+  FPDET_HD int64_t sample(const Digits& c) const { return col_digit_is_sample ? c.d[0] : 0; }
+};
+
+struct Contraction {
+  int64_t groups = 1;
+  Digits rows, cols, terms;  ///< radices
+  Operand left, right;
+  Output out;
+  bool product = true;  ///< false: a sum of the right operand, the left one is the constant 1
+
+  FPDET_HD int64_t outputs() const { return groups * rows.product() * cols.product(); }
+};
+
+/// Reads the operands of one output element, term by term.
+template <class T>
+class TermCursor {
+ public:
+  FPDET_HD TermCursor(const Contraction& c, const T* left, const T* right, int64_t group,
+                      const Digits& row, const Digits& col)
+      : c_(c),
+        left_(left + group * c.left.group_offset),
+        right_(right + group * c.right.group_offset),
+        left_outer_(c.left.origin + c.left.outer.place(row)),
+        right_outer_(c.right.origin + c.right.outer.place(col)) {}
+
+  FPDET_HD void seek(int64_t term) {
+    digits_ = c_.terms.decode(term);
+    refresh();
+  }
+  FPDET_HD void advance() {
+    int i = kDigits - 1;
+    while (i > 0 && ++digits_.d[i] == c_.terms.d[i]) digits_.d[i--] = 0;
+    if (i == 0) ++digits_.d[0];
+    refresh();
+  }
+  FPDET_HD double left() const { return fetch(c_.left, left_, left_place_); }
+  FPDET_HD double right() const { return fetch(c_.right, right_, right_place_); }
+
+ private:
+  FPDET_HD void refresh() {
+    left_place_ = left_outer_ + c_.left.term.place(digits_);
+    right_place_ = right_outer_ + c_.right.term.place(digits_);
+  }
+  FPDET_HD static double fetch(const Operand& operand, const T* data, const Place& place) {
+    return operand.contains(place) ? widen(data[place.offset]) : 0.0;
+  }
+
+  const Contraction& c_;
+  const T* left_;
+  const T* right_;
+  Place left_outer_, right_outer_, left_place_, right_place_;
+  Digits digits_;
+};
+
+}  // namespace fpdet::inline FPDET_TARGET

@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: MIT
+// The permutations of shuffled orders (host only): things 0..n-1 sorted by (Philox(seed, i), i).
+//
+//   vary=never    the same for every output element and call
+//   vary=call     also by the stream's counter
+//   vary=element  also by the output element's key (random.h) made from the order's seed
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+#include "config.h"
+#include "order.h"
+#include "philox.h"
+#include "random.h"
+
+namespace fpdet::inline FPDET_TARGET {
+
+class Permutation {
+ public:
+  /// `key` is used under vary=element alone.
+  Permutation(const Order& order, int64_t terms, uint64_t counter, const ElementKey& key = {}) {
+    if (!order.permuted()) return;
+    const bool parts = order.kind == OrderKind::SplitShuffled;
+    const int64_t count = parts ? order.n : terms;
+    std::vector<std::pair<uint64_t, int64_t>> keyed;
+    keyed.reserve(static_cast<size_t>(count));
+    for (int64_t i = 0; i < count; ++i) {
+      if (parts && (i + 1) * terms / count == i * terms / count) continue;  // empty part: absent
+      keyed.emplace_back(sort_key(order, static_cast<uint64_t>(i), counter, key), i);
+    }
+    std::sort(keyed.begin(), keyed.end());
+    sequence_.reserve(keyed.size());
+    for (const auto& [unused, i] : keyed) sequence_.push_back(i);
+  }
+
+  /// For Schedule; null where the order has no permutation.
+  const int64_t* data() const { return sequence_.empty() ? nullptr : sequence_.data(); }
+
+ private:
+  static uint64_t sort_key(const Order& order, uint64_t i, uint64_t counter, const ElementKey& key) {
+    PhiloxKey from = philox_key(order.seed);
+    uint32_t upper0 = 0, upper1 = 0;
+    if (order.vary == Vary::Call) {
+      upper0 = low_word(counter) ^ kCallTag;
+      upper1 = high_word(counter);
+    } else if (order.vary == Vary::Element) {
+      from = key.key;
+      upper0 = key.upper0;
+      upper1 = key.upper1;
+    }
+    const PhiloxBlock words = philox(from, {low_word(i), high_word(i), upper0, upper1});
+    return words.w0 | (uint64_t{words.w1} << 32);
+  }
+
+  /// Keeps call 0 of vary=call apart from vary=never.
+  static constexpr uint32_t kCallTag = 0x80000000u;
+
+  std::vector<int64_t> sequence_;
+};
+
+}  // namespace fpdet::inline FPDET_TARGET

@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: MIT
+// Contractions on the CPU: one call description, two ways to carry it out.
+//
+//   slow_contraction   every combination, one output element at a time, straight from core
+//   fast_contraction   tree orders over float32/float64 accumulators under hardware roundings:
+//                      SIMD lanes are outputs, so no width, tile or thread count enters a result
+#pragma once
+
+#include <cstdint>
+#include <functional>
+
+#include "../core/arith.h"
+#include "../core/contraction.h"
+#include "../core/element.h"
+#include "../core/order.h"
+
+namespace fpdet::cpu {
+
+/// Runs body(begin, end) over pieces of [0, count), on a pool or not; passes exceptions on.
+using ParallelFor =
+    std::function<void(int64_t count, int64_t grain, const std::function<void(int64_t, int64_t)>& body)>;
+
+/// What the random bits of a call are drawn from (core/random.h).
+struct Draw {
+  uint64_t seed = 0;
+  uint64_t counter = 0;
+  uint32_t pass = 0;
+  int64_t batch_offset = 0;
+};
+
+struct ContractionCall {
+  Contraction problem;
+  Order order;
+  Arithmetic arithmetic;
+  Draw draw;
+  Scalar scalar = Scalar::Float32;    ///< of operands, bias and output
+  const void* left = nullptr;
+  const void* right = nullptr;
+  const void* bias = nullptr;         ///< one per group and row, or null
+  int64_t bias_stride = 1;            ///< elements; group g's row r has number g * rows + r
+  void* out = nullptr;
+};
+
+bool fast_contraction_covers(const ContractionCall& call);
+void fast_contraction(const ContractionCall& call, const ParallelFor& parallel_for);
+
+void slow_contraction(const ContractionCall& call, const ParallelFor& parallel_for);
+
+}  // namespace fpdet::cpu

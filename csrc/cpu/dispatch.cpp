@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: MIT
+#include "dispatch.h"
+
+#include <atomic>
+#include <cstdlib>
+#include <stdexcept>
+
+namespace fpdet::cpu {
+namespace {
+
+struct InstructionSet {
+  const char* name;
+  bool (*present)();
+  const ContractionKernels& (*contraction)();
+};
+
+const InstructionSet kSets[] = {
+#if defined(__x86_64__)
+    {"avx512",
+     [] {
+       return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+              __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw") &&
+              __builtin_cpu_supports("fma");
+     },
+     avx512::kernels::contraction_kernels},
+    {"avx2", [] { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); },
+     avx2::kernels::contraction_kernels},
+#endif
+    {"baseline", [] { return true; }, baseline::kernels::contraction_kernels},
+};
+
+const InstructionSet& find(const std::string& name, const std::string& source) {
+  std::string known;
+  for (const InstructionSet& set : kSets) {
+    if (name == set.name) {
+      if (set.present()) return set;
+      throw std::invalid_argument(source + ": this machine lacks " + name);
+    }
+    known += known.empty() ? set.name : std::string(", ") + set.name;
+  }
+  throw std::invalid_argument(source + ": expected one of " + known + "; got '" + name + "'");
+}
+
+const InstructionSet& automatic() {
+  const char* wish = std::getenv("FPDET_CPU");
+  if (wish != nullptr && *wish != '\0') return find(wish, "FPDET_CPU");
+  for (const InstructionSet& set : kSets) {
+    if (set.present()) return set;
+  }
+  throw std::logic_error("no instruction set");  // baseline is always present
+}
+
+std::atomic<const InstructionSet*> chosen{nullptr};
+
+const InstructionSet& current() {
+  const InstructionSet* set = chosen.load();
+  if (set == nullptr) {
+    set = &automatic();
+    chosen.store(set);
+  }
+  return *set;
+}
+
+}  // namespace
+
+std::vector<std::string> instruction_sets() {
+  std::vector<std::string> names;
+  for (const InstructionSet& set : kSets) {
+    if (set.present()) names.emplace_back(set.name);
+  }
+  return names;
+}
+
+std::string instruction_set() { return current().name; }
+
+void set_instruction_set(const std::string& name) {
+  chosen.store(name.empty() ? &automatic() : &find(name, "set_instruction_set"));
+}
+
+const ContractionKernels& contraction_kernels() { return current().contraction(); }
+
+}  // namespace fpdet::cpu

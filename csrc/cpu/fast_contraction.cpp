@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: MIT
+// The fast contraction, portable half: what it covers, memory, threads. Kernels: kernels/.
+#include "fast_contraction.h"
+
+#include <atomic>
+#include <cstdlib>
+#include <memory>
+#include <new>
+#include <thread>
+
+#include "../core/permutation.h"
+#include "contraction.h"
+#include "dispatch.h"
+#include "kernels/task.h"
+
+namespace fpdet::cpu {
+namespace {
+
+std::atomic<int64_t> tile_columns{0}, tile_terms{0}, tile_rows{0}, planned_workers{0};
+
+struct Free {
+  void operator()(void* p) const { std::free(p); }
+};
+using Memory = std::unique_ptr<void, Free>;
+
+Memory allocate(int64_t bytes) {
+  const size_t size = (static_cast<size_t>(bytes) + 63) / 64 * 64;
+  void* p = std::aligned_alloc(64, size == 0 ? 64 : size);
+  if (p == nullptr) throw std::bad_alloc();
+  return Memory(p);
+}
+
+/// Scratch of this thread, kept between calls; at most kernels::kScratchLimit.
+void* thread_scratch(int64_t bytes) {
+  thread_local Memory memory;
+  thread_local int64_t size = 0;
+  if (bytes > size) {
+    memory.reset();
+    size = 0;
+    memory = allocate(bytes);
+    size = bytes;
+  }
+  return memory.get();
+}
+
+int64_t workers() {
+  static const int64_t threads = std::thread::hardware_concurrency();
+  const int64_t planned = planned_workers.load();
+  return planned > 0 ? planned : threads > 0 ? threads : 1;
+}
+
+}  // namespace
+
+void set_tiles(int64_t columns, int64_t terms, int64_t rows, int64_t workers) {
+  tile_columns = columns;
+  tile_terms = terms;
+  tile_rows = rows;
+  planned_workers = workers;
+}
+
+bool fast_contraction_covers(const ContractionCall& call) {
+  const Format& format = call.arithmetic.format;
+  return call.order.is_tree() && call.order.vary != Vary::Element &&
+         is_hardware(call.arithmetic.rounding) &&
+         (format == kFloat64 || (format == kFloat32 && call.scalar != Scalar::Float64));
+}
+
+void fast_contraction(const ContractionCall& call, const ParallelFor& parallel_for) {
+  kernels::Task task;
+  task.problem = call.problem;
+  task.order = call.order;
+  task.arithmetic = call.arithmetic;
+  task.scalar = call.scalar;
+  task.left = call.left;
+  task.right = call.right;
+  task.bias = call.bias;
+  task.bias_stride = call.bias_stride;
+  task.out = call.out;
+  task.tiles = {tile_columns, tile_terms, tile_rows};
+  task.workers = workers();
+
+  const Permutation permutation(call.order, call.problem.terms.product(), call.draw.counter);
+  task.permutation = permutation.data();
+
+  const ContractionKernels& kernels = contraction_kernels();
+  kernels.plan(&task);
+  if (task.items == 0) return;
+  const Memory left = allocate(task.left_bytes);
+  task.packed_left = left.get();
+  parallel_for(task.left_items, 1, [&](int64_t begin, int64_t end) {
+    kernels.pack_left(&task, begin, end);
+  });
+  parallel_for(task.items, 1, [&](int64_t begin, int64_t end) {
+    kernels.run(&task, thread_scratch(task.scratch_bytes), begin, end);
+  });
+}
+
+}  // namespace fpdet::cpu

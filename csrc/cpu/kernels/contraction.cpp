@@ -1,0 +1,434 @@
+// SPDX-License-Identifier: MIT
+// The fast contraction of one instruction set: plan, packing of the left operand, work items.
+// Compiled once per instruction set; takes nothing out of line from the standard library, so that no
+// instruction of this file can be linked into code that runs on every processor.
+#include "../../core/environment.h"
+#include "micro.h"
+#include "pack.h"
+#include "table.h"
+#include "task.h"
+
+namespace fpdet::inline FPDET_TARGET::kernels {
+namespace {
+
+constexpr int64_t kChunk = 256;                        // terms packed at a time
+constexpr int64_t kStackBytes = int64_t{1} << 19;      // wanted size of the stack of partials
+constexpr int64_t kRightBytes = int64_t{1} << 18;      // wanted size of the packed right operand
+constexpr int64_t kItemsPerWorker = 6;                 // so that uneven threads even out
+constexpr int64_t kMaxTileColumns = 4096;
+
+constexpr int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+constexpr int64_t at_least(int64_t a, int64_t low) { return a < low ? low : a; }
+constexpr int64_t at_most(int64_t a, int64_t high) { return a > high ? high : a; }
+constexpr int64_t aligned(int64_t bytes) { return (bytes + 63) / 64 * 64; }
+
+/// Rows of micro-tile i: sizes differ by at most one.
+struct RowTile {
+  int64_t first;
+  int rows;
+};
+RowTile row_tile(const Task& task, int64_t i) {
+  const int64_t base = task.rows / task.row_tiles, extra = task.rows % task.row_tiles;
+  return {i * base + at_most(i, extra), static_cast<int>(base + (i < extra ? 1 : 0))};
+}
+
+Schedule schedule_of(const Task& task) { return Schedule(task.order, task.terms, task.permutation); }
+
+bool double_accumulator(const Task& task) { return task.arithmetic.format == kFloat64; }
+
+/// Calls f(accumulator value, element value).
+template <class F>
+void with_types(const Task& task, F&& f) {
+  with_scalar(task.scalar, [&]<class S>(S element) {
+    if (double_accumulator(task)) {
+      f(double{}, element);
+    } else if constexpr (!__is_same(S, double)) {
+      f(float{}, element);
+    }
+  });
+}
+
+// Bytes of one thread's scratch, part by part; the same order in carve() below.
+template <class T>
+struct ScratchSizes {
+  int64_t right, stack, columns, terms, steps, masks, offsets;
+
+  explicit ScratchSizes(const Task& task) {
+    const int64_t cols = task.tile_panels * kPanel<T>;
+    right = aligned(cols * task.chunk * static_cast<int64_t>(sizeof(T)));
+    stack = aligned(cols * task.block_rows * task.depth * static_cast<int64_t>(sizeof(T)));
+    columns = aligned(cols * PlaceList::kBytesPerEntry);
+    terms = aligned(task.chunk * PlaceList::kBytesPerEntry);
+    steps = aligned(task.chunk * static_cast<int64_t>(sizeof(Step)));
+    masks = aligned(task.chunk * kLanes<T> * static_cast<int64_t>(sizeof(uint16_t)));
+    offsets = aligned(cols * static_cast<int64_t>(sizeof(int64_t)));
+  }
+  int64_t total() const { return right + stack + columns + terms + steps + masks + offsets; }
+};
+
+template <class T>
+void plan_tiles(Task& task) {
+  constexpr int64_t kSize = sizeof(T);
+  task.row_tiles = ceil_div(task.rows, kMaxRows);
+  const int64_t tile_rows = ceil_div(task.rows, task.row_tiles);
+  task.panels = ceil_div(task.cols, kPanel<T>);
+  task.chunk = at_most(task.tiles.terms > 0 ? at_most(task.tiles.terms, 4096) : kChunk, task.terms);
+
+  // Rows of a block: all of them where their partials of one panel fit.
+  const int64_t tile_stack = tile_rows * task.depth * kPanel<T> * kSize;
+  task.block_tiles = at_most(task.row_tiles, at_least(kStackBytes / tile_stack, 1));
+  if (task.tiles.rows > 0) {
+    task.block_tiles = at_most(task.block_tiles, ceil_div(task.tiles.rows, tile_rows));
+  }
+  // Columns of a tile: what fits, less where workers would stay idle.
+  const int64_t panel_stack = task.block_tiles * tile_stack;
+  const int64_t panel_right = task.chunk * kPanel<T> * kSize;
+  int64_t fit = at_least(at_most(kStackBytes / panel_stack, kRightBytes / panel_right), 1);
+  fit = at_most(fit, kMaxTileColumns / kPanel<T>);
+  const int64_t items = kItemsPerWorker * task.workers;
+  const int64_t blocks = ceil_div(task.row_tiles, task.block_tiles);
+  fit = at_most(fit, at_least(ceil_div(task.panels * task.problem.groups * blocks, items), 1));
+  if (task.tiles.columns > 0) {
+    fit = at_most(ceil_div(task.tiles.columns, kPanel<T>), kMaxTileColumns / kPanel<T>);
+    fit = at_most(fit, at_least(2 * kStackBytes / panel_stack, 1));
+    fit = at_most(fit, at_least(2 * kRightBytes / panel_right, 1));
+  }
+  task.col_tiles = ceil_div(task.panels, fit);
+  task.tile_panels = ceil_div(task.panels, task.col_tiles);
+  // Rows again, where columns alone do not occupy the workers.
+  const int64_t column_items = task.col_tiles * task.problem.groups;
+  if (column_items * ceil_div(task.row_tiles, task.block_tiles) < task.workers) {
+    const int64_t wanted = ceil_div(task.workers, column_items);
+    task.block_tiles = at_most(task.block_tiles, at_least(ceil_div(task.row_tiles, wanted), 1));
+  }
+  task.row_blocks = ceil_div(task.row_tiles, task.block_tiles);
+  task.block_tiles = ceil_div(task.row_tiles, task.row_blocks);
+  task.row_blocks = ceil_div(task.row_tiles, task.block_tiles);
+  task.block_rows = task.block_tiles * tile_rows;
+
+  task.items = task.problem.groups * task.row_blocks * task.col_tiles;
+  task.left_items = task.terms > 0 ? task.problem.groups * task.row_tiles : 0;
+  task.left_bytes = task.problem.groups * task.rows * task.terms * kSize;
+  task.scratch_bytes = ScratchSizes<T>(task).total();
+}
+
+void plan(void* opaque) {
+  Task& task = *static_cast<Task*>(opaque);
+  task.rows = task.problem.rows.product();
+  task.cols = task.problem.cols.product();
+  task.terms = task.problem.terms.product();
+  task.runs = schedule_of(task).runs();
+  task.items = task.left_items = 0;
+  if (task.problem.groups == 0 || task.rows == 0 || task.cols == 0) return;
+  task.depth = 1;
+  if (task.runs > 1) {
+    const bool first_to_last =
+        task.order.kind == OrderKind::Split || task.order.kind == OrderKind::SplitShuffled;
+    task.depth = 2;
+    for (int64_t rest = (task.runs - 1) >> 1; rest != 0 && !first_to_last; rest >>= 1) ++task.depth;
+  }
+  if (double_accumulator(task)) {
+    plan_tiles<double>(task);
+  } else {
+    plan_tiles<float>(task);
+  }
+}
+
+/// Walks the schedule chunk by chunk: the terms of a chunk and the steps that sum them.
+class Chunks {
+ public:
+  explicit Chunks(const Task& task)
+      : task_(task), schedule_(schedule_of(task)), runs_(schedule_.runs()) {
+    if (runs_ > 0) run_ = schedule_.run(0);
+  }
+
+  bool done() const { return j_ >= runs_; }
+
+  int64_t next(PlaceWriter& writer, Step* steps) {
+    int64_t left = task_.chunk, count = 0;
+    while (left > 0 && j_ < runs_) {
+      const int64_t n = at_most(run_.count - at_, left);
+      append(writer, n);
+      Step& step = steps[count++];
+      step.count = static_cast<int32_t>(n);
+      step.level = level_;
+      step.begins = at_ == 0;
+      step.folds = 0;
+      at_ += n;
+      left -= n;
+      if (at_ == run_.count) {
+        step.folds = schedule_.folds(j_);
+        level_ += 1 - step.folds;
+        at_ = 0;
+        if (++j_ < runs_) run_ = schedule_.run(j_);
+      }
+    }
+    writer.finish();
+    return count;
+  }
+
+ private:
+  void append(PlaceWriter& writer, int64_t n) const {
+    const int64_t first = run_.first + at_ * run_.stride;
+    if (run_.stride == 1 && task_.order.kind != OrderKind::Shuffled) {
+      writer.append_range(first, n);
+      return;
+    }
+    for (int64_t i = 0; i < n; ++i) writer.append(schedule_.term(first + i * run_.stride));
+  }
+
+  const Task& task_;
+  Schedule schedule_;
+  int64_t runs_, j_ = 0, at_ = 0;
+  int32_t level_ = 0;
+  Run run_{0, 1, 0};
+};
+
+// ------------------------------------------------------------------------------------------ left
+
+/// packed_left: for each group and micro-tile [term in visiting order][row of the tile].
+template <class T, class S>
+void pack_left_typed(const Task& task, int64_t begin, int64_t end) {
+  const Operand& operand = task.problem.left;
+  const UnsafeAxes unsafe(operand, task.problem.rows, task.problem.terms);
+  constexpr int64_t kTerms = 128;
+  alignas(64) char term_memory[kTerms * PlaceList::kBytesPerEntry];
+  alignas(64) char row_memory[kMaxRows * PlaceList::kBytesPerEntry];
+  alignas(64) uint16_t masks[kTerms * kLanes<T>];
+  Step steps[kTerms];
+  PlaceList terms, rows;
+  terms.place(term_memory, kTerms);
+  rows.place(row_memory, kMaxRows);
+  Task small = task;
+  small.chunk = kTerms;
+
+  for (int64_t item = begin; item < end; ++item) {
+    const int64_t group = item / task.row_tiles;
+    const RowTile tile = row_tile(task, item % task.row_tiles);
+    T* dst = static_cast<T*>(task.packed_left) + (group * task.rows + tile.first) * task.terms;
+    if (!task.problem.product) {
+      for (int64_t i = 0; i < task.terms * tile.rows; ++i) dst[i] = T{1};
+      continue;
+    }
+    PlaceWriter row_writer(operand.outer, operand.origin, task.problem.rows, unsafe, rows);
+    row_writer.append_range(tile.first, tile.rows);
+    row_writer.finish();
+    Packer<T, S> packer(static_cast<const S*>(task.left) + group * operand.group_offset, operand,
+                        unsafe, masks);
+    for (Chunks chunks(small); !chunks.done();) {
+      PlaceWriter writer(operand.term, Place{}, task.problem.terms, unsafe, terms);
+      chunks.next(writer, steps);
+      for (int r = 0; r < tile.rows; r += kLanes<T>) {
+        const int n = static_cast<int>(at_most(tile.rows - r, kLanes<T>));
+        packer.pack(rows, r, n, n, terms, dst + r, tile.rows);
+      }
+      dst += terms.count * tile.rows;
+    }
+  }
+}
+
+void pack_left(const void* opaque, int64_t begin, int64_t end) {
+  const Task& task = *static_cast<const Task*>(opaque);
+  with_types(task, [&]<class T, class S>(T, S) { pack_left_typed<T, S>(task, begin, end); });
+}
+
+// ----------------------------------------------------------------------------------------- output
+
+/// Stores members of the accumulator's format as elements, under the ambient rounding.
+template <class T, class S>
+__attribute__((noinline)) void convert(const Task& task, const T* from, int64_t n, S* to,
+                                       const int64_t* offsets) {
+  if constexpr (__is_same(T, S) || (sizeof(T) == 8 && __is_same(S, float))) {
+    for (int64_t i = 0; i < n; ++i) to[offsets[i]] = static_cast<S>(from[i]);
+  } else {
+    const Arith arith(task.arithmetic, true);
+    RandomBits none;
+    for (int64_t i = 0; i < n; ++i) {
+      fpdet::store(arith.round_to(static_cast<double>(from[i]), kFormatOf<S>, none, 0),
+                 to[offsets[i]]);
+    }
+  }
+}
+
+template <class T>
+__attribute__((noinline)) void add_to_row(T* row, T b) {
+  for (int v = 0; v < kPanel<T>; v += kLanes<T>) store<T>(row + v, load<T>(row + v) + broadcast<T>(b));
+}
+
+// ------------------------------------------------------------------------------------------ items
+
+template <class T, class S>
+class Runner {
+ public:
+  Runner(const Task& task, char* scratch)
+      : task_(task), unsafe_(task.problem.right, task.problem.cols, task.problem.terms) {
+    const ScratchSizes<T> sizes(task);
+    char* at = scratch;
+    const auto carve = [&](int64_t bytes) {
+      char* part = at;
+      at += bytes;
+      return part;
+    };
+    right_ = reinterpret_cast<T*>(carve(sizes.right));
+    stack_ = reinterpret_cast<T*>(carve(sizes.stack));
+    columns_.place(carve(sizes.columns), task.tile_panels * kPanel<T>);
+    terms_.place(carve(sizes.terms), task.chunk);
+    steps_ = reinterpret_cast<Step*>(carve(sizes.steps));
+    masks_ = reinterpret_cast<uint16_t*>(carve(sizes.masks));
+    offsets_ = reinterpret_cast<int64_t*>(carve(sizes.offsets));
+  }
+
+  void run(int64_t item) {
+    const int64_t col_tile = item % task_.col_tiles;
+    const int64_t block = item / task_.col_tiles % task_.row_blocks;
+    group_ = item / task_.col_tiles / task_.row_blocks;
+    first_tile_ = block * task_.block_tiles;
+    last_tile_ = at_most(first_tile_ + task_.block_tiles, task_.row_tiles);
+    first_row_ = row_tile(task_, first_tile_).first;
+    const int64_t first_panel = col_tile * task_.tile_panels;
+    panels_ = at_most(task_.tile_panels, task_.panels - first_panel);
+    if (panels_ <= 0) return;  // rounding up left no columns for the last tiles
+    const int64_t first_col = first_panel * kPanel<T>;
+    cols_ = at_most(panels_ * kPanel<T>, task_.cols - first_col);
+    list_columns(first_col);
+
+    if (task_.terms == 0) {
+      for (int64_t i = 0; i < panels_ * stack_panel(); ++i) stack_[i] = T{0};
+    }
+    const Operand& operand = task_.problem.right;
+    Packer<T, S> packer(static_cast<const S*>(task_.right) + group_ * operand.group_offset, operand,
+                        unsafe_, masks_);
+    int64_t done = 0;
+    for (Chunks chunks(task_); !chunks.done();) {
+      if (task_.terms > task_.chunk || step_count_ == 0) {
+        PlaceWriter writer(operand.term, Place{}, task_.problem.terms, unsafe_, terms_);
+        step_count_ = chunks.next(writer, steps_);
+      }
+      const int64_t right_panel = terms_.count * kPanel<T>;
+      for (int64_t c = 0; c < panels_ * kPanel<T>; c += kLanes<T>) {
+        const int n = static_cast<int>(at_least(at_most(cols_ - c, kLanes<T>), 0));
+        T* dst = right_ + c / kPanel<T> * right_panel + c % kPanel<T>;
+        if (n > 0) {
+          packer.pack(columns_, c, n, kLanes<T>, terms_, dst, kPanel<T>);
+        } else {
+          for (int64_t t = 0; t < terms_.count; ++t) store<T>(dst + t * kPanel<T>, V<T>{});
+        }
+      }
+      if (task_.arithmetic.fused || !task_.problem.product) {
+        multiply<true>(done, right_panel);
+      } else {
+        multiply<false>(done, right_panel);
+      }
+      done += terms_.count;
+      if (task_.terms <= task_.chunk) break;
+    }
+    finish(first_col);
+  }
+
+ private:
+  int64_t stack_panel() const { return task_.block_rows * task_.depth * kPanel<T>; }
+  /// Where the stack of a micro-tile begins.
+  T* stack_of(int64_t panel, const RowTile& tile) const {
+    return stack_ + panel * stack_panel() + (tile.first - first_row_) * task_.depth * kPanel<T>;
+  }
+
+  void list_columns(int64_t first) {
+    const Operand& operand = task_.problem.right;
+    PlaceWriter writer(operand.outer, operand.origin, task_.problem.cols, unsafe_, columns_);
+    writer.append_range(first, cols_);
+    writer.finish();
+  }
+
+  template <bool Fused>
+  void multiply(int64_t done, int64_t right_panel) {
+    for (int64_t p = 0; p < panels_;) {
+      int64_t taken = 1;
+      for (int64_t i = first_tile_; i < last_tile_; ++i) {
+        // Tiles of one block differ by at most one row: the larger one decides on the panels.
+        const RowTile tile = row_tile(task_, i);
+        if (i == first_tile_) {
+          taken = panels_at_once(tile.rows);
+          while (taken > panels_ - p) taken /= 2;
+        }
+        MicroArguments<T> a;
+        a.left = static_cast<const T*>(task_.packed_left) +
+                 (group_ * task_.rows + tile.first) * task_.terms + done * tile.rows;
+        a.right = right_ + p * right_panel;
+        a.right_panel = right_panel;
+        a.stack = stack_of(p, tile);
+        a.stack_panel = stack_panel();
+        a.steps = steps_;
+        a.step_count = step_count_;
+        find_micro<T, Fused>(tile.rows, static_cast<int>(taken))(a);
+      }
+      p += taken;
+    }
+  }
+
+  void finish(int64_t first_col) {
+    const Output& out = task_.problem.out;
+    S* data = static_cast<S*>(task_.out);
+    Digits c = task_.problem.cols.decode(first_col);
+    bool contiguous = true;
+    for (int64_t i = 0; i < cols_; ++i) {
+      offsets_[i] = out.offset(group_, Digits{{0, 0, 0, 0}}, c);
+      contiguous = contiguous && offsets_[i] == offsets_[0] + i;
+      int d = kDigits - 1;
+      while (d > 0 && ++c.d[d] == task_.problem.cols.d[d]) c.d[d--] = 0;
+      if (d == 0) ++c.d[0];
+    }
+    for (int64_t i = first_tile_; i < last_tile_; ++i) {
+      const RowTile tile = row_tile(task_, i);
+      for (int r = 0; r < tile.rows; ++r) {
+        const int64_t row = tile.first + r;
+        const int64_t row_offset = out.row.dot(task_.problem.rows.decode(row));
+        const S* bias = task_.bias == nullptr
+                            ? nullptr
+                            : static_cast<const S*>(task_.bias) +
+                                  (group_ * task_.rows + row) * task_.bias_stride;
+        for (int64_t p = 0; p < panels_; ++p) {
+          T* from = stack_of(p, tile) + r * kPanel<T>;
+          const int64_t n = at_most(cols_ - p * kPanel<T>, kPanel<T>);
+          if (bias != nullptr) add_to_row<T>(from, to_accumulator<T>(*bias));
+          if constexpr (__is_same(T, S)) {
+            if (contiguous) {
+              std::memcpy(data + row_offset + offsets_[p * kPanel<T>], from,
+                          static_cast<size_t>(n) * sizeof(T));
+              continue;
+            }
+          }
+          convert<T, S>(task_, from, n, data + row_offset, offsets_ + p * kPanel<T>);
+        }
+      }
+    }
+  }
+
+  const Task& task_;
+  UnsafeAxes unsafe_;
+  T* right_;
+  T* stack_;
+  PlaceList columns_, terms_;
+  Step* steps_;
+  uint16_t* masks_;
+  int64_t* offsets_;
+  int64_t step_count_ = 0;
+  int64_t group_ = 0, first_tile_ = 0, last_tile_ = 0, first_row_ = 0, panels_ = 0, cols_ = 0;
+};
+
+void run(const void* opaque, void* scratch, int64_t begin, int64_t end) {
+  const Task& task = *static_cast<const Task*>(opaque);
+  const EnvironmentGuard guard(task.arithmetic.rounding);
+  with_types(task, [&]<class T, class S>(T, S) {
+    Runner<T, S> runner(task, static_cast<char*>(scratch));
+    for (int64_t item = begin; item < end; ++item) runner.run(item);
+  });
+}
+
+}  // namespace
+
+const cpu::ContractionKernels& contraction_kernels() {
+  static constexpr cpu::ContractionKernels kKernels{plan, pack_left, run};
+  return kKernels;
+}
+
+}  // namespace fpdet::inline FPDET_TARGET::kernels

@@ -1,0 +1,311 @@
+// SPDX-License-Identifier: MIT
+// Packing: block[t][lane] = operand(lane's row or column, term t), +0 outside the operand.
+//
+// Both sides of an element's place are lists (of rows or columns, and of terms in visiting order);
+// the place is the sum of one entry of each. One list is walked by vectors: cut into pieces whose
+// offsets are an arithmetic progression, a vector is one masked load per piece. Walking columns
+// gives block rows at once; walking terms gives them after a transposition. Masks depend only on
+// the coordinates that can leave the operand, so entries are numbered by these ("class") and a mask
+// is made once per class.
+#pragma once
+
+#include <cstdint>
+
+#include "../../core/contraction.h"
+#include "vec.h"
+
+namespace fpdet::inline FPDET_TARGET::kernels {
+
+/// One entry of a list of rows, columns or terms.
+struct Entry {
+  int64_t offset;
+  int64_t x[kAxes];  ///< 0 on axes on which no element of the operand's use lies outside
+};
+
+struct PlaceList {
+  Entry* entry = nullptr;
+  int32_t* kind = nullptr;            ///< class of each entry
+  int32_t* representative = nullptr;  ///< an entry of each class
+  int32_t kinds = 0;
+  int64_t count = 0;
+
+  static constexpr int64_t kBytesPerEntry = sizeof(Entry) + 2 * sizeof(int32_t);
+
+  /// Lays the arrays into memory for `capacity` entries.
+  void place(char* memory, int64_t capacity) {
+    entry = reinterpret_cast<Entry*>(memory);
+    kind = reinterpret_cast<int32_t*>(memory + capacity * static_cast<int64_t>(sizeof(Entry)));
+    representative = kind + capacity;
+  }
+};
+
+/// Axes of an operand on which some (outer, term) pair lies outside.
+struct UnsafeAxes {
+  bool axis[kAxes];
+
+  UnsafeAxes(const Operand& operand, const Digits& outer, const Digits& terms) {
+    for (int i = 0; i < kAxes; ++i) {
+      int64_t low = operand.origin.x[i], high = low;
+      const int64_t reach[2] = {operand.outer.step[i] * (outer.d[i + 1] - 1),
+                                operand.term.step[i] * (terms.d[i + 1] - 1)};
+      for (const int64_t r : reach) (r < 0 ? low : high) += r;
+      axis[i] = low < 0 || high >= operand.extent[i];
+    }
+  }
+};
+
+/// Walks numbers in a mixed radix and appends their places to a list.
+class PlaceWriter {
+ public:
+  PlaceWriter(const Walk& walk, const Place& origin, const Digits& radix, const UnsafeAxes& unsafe,
+              PlaceList& list)
+      : walk_(walk), origin_(origin), radix_(radix), unsafe_(unsafe), list_(list) {
+    list.count = 0;
+    int64_t kinds = 1;
+    for (int i = kAxes - 1; i >= 0; --i) {
+      kind_weight_[i] = unsafe.axis[i] ? kinds : 0;
+      if (unsafe.axis[i]) kinds = kinds > kManyKinds ? kinds : kinds * radix.d[i + 1];
+    }
+    kinds_ = kinds;
+  }
+
+  /// Numbers first, first + 1, ...
+  void append_range(int64_t first, int64_t count) {
+    Digits digits = radix_.decode(first);
+    for (int64_t i = 0; i < count; ++i) {
+      write(digits);
+      int d = kDigits - 1;
+      while (d > 0 && ++digits.d[d] == radix_.d[d]) digits.d[d--] = 0;
+      if (d == 0) ++digits.d[0];
+    }
+  }
+  void append(int64_t number) { write(radix_.decode(number)); }
+
+  /// Numbers the classes; call once after the last append.
+  void finish() {
+    const int64_t n = list_.count;
+    if (kinds_ > n || kinds_ > kManyKinds) {
+      for (int64_t i = 0; i < n; ++i) {
+        list_.kind[i] = list_.representative[i] = static_cast<int32_t>(i);
+      }
+      list_.kinds = static_cast<int32_t>(n);
+      return;
+    }
+    list_.kinds = static_cast<int32_t>(kinds_);
+    for (int64_t k = 0; k < kinds_; ++k) list_.representative[k] = 0;  // some kinds may not occur
+    for (int64_t i = 0; i < n; ++i) list_.representative[list_.kind[i]] = static_cast<int32_t>(i);
+  }
+
+ private:
+  static constexpr int64_t kManyKinds = 4096;
+
+  void write(const Digits& digits) {
+    const int64_t i = list_.count++;
+    Entry& e = list_.entry[i];
+    e.offset = origin_.offset + walk_.offset.dot(digits);
+    int64_t kind = 0;
+    for (int a = 0; a < kAxes; ++a) {
+      e.x[a] = unsafe_.axis[a] ? origin_.x[a] + walk_.step[a] * digits.d[a + 1] : 0;
+      kind += kind_weight_[a] * digits.d[a + 1];
+    }
+    list_.kind[i] = static_cast<int32_t>(kind);
+  }
+
+  const Walk& walk_;
+  Place origin_;
+  Digits radix_;
+  UnsafeAxes unsafe_;
+  PlaceList& list_;
+  int64_t kind_weight_[kAxes];
+  int64_t kinds_;
+};
+
+/// Lanes [begin, end) of a vector: arithmetic progressions of offset and last coordinate.
+struct Piece {
+  int begin, end;
+  Entry first;      ///< extrapolated to lane 0
+  int64_t stride;   ///< of the offset
+  int64_t step;     ///< of coordinate 2
+};
+
+/// Cuts n entries into pieces.
+inline int make_pieces(const Entry* e, int n, Piece* pieces) {
+  int count = 0;
+  for (int i = 0; i < n;) {
+    Piece& p = pieces[count++];
+    p.begin = i;
+    p.first = e[i];
+    p.stride = 1;
+    p.step = 0;
+    int j = i + 1;
+    if (j < n) {
+      const int64_t stride = e[j].offset - e[i].offset, step = e[j].x[2] - e[i].x[2];
+      while (j < n && e[j].x[0] == e[i].x[0] && e[j].x[1] == e[i].x[1] &&
+             e[j].offset - e[j - 1].offset == stride && e[j].x[2] - e[j - 1].x[2] == step) {
+        ++j;
+      }
+      if (j > i + 1) {
+        p.stride = stride;
+        p.step = step;
+      }
+    }
+    p.end = i = j;
+    p.first.offset -= p.begin * p.stride;
+    p.first.x[2] -= p.begin * p.step;
+  }
+  return count;
+}
+
+struct Extent {
+  int64_t x[kAxes];
+};
+
+/// Lanes of the piece that lie inside the operand when `other` is added.
+inline uint32_t inside_mask(const Piece& p, const Entry& other, const Extent& extent) {
+  const uint64_t x0 = static_cast<uint64_t>(p.first.x[0] + other.x[0]);
+  const uint64_t x1 = static_cast<uint64_t>(p.first.x[1] + other.x[1]);
+  if (x0 >= static_cast<uint64_t>(extent.x[0]) || x1 >= static_cast<uint64_t>(extent.x[1])) {
+    return 0;
+  }
+  uint32_t mask = ((uint32_t{1} << (p.end - p.begin)) - 1) << p.begin;
+  const int64_t x2 = p.first.x[2] + other.x[2];
+  const int64_t last = x2 + p.step * (p.end - 1), first = x2 + p.step * p.begin;
+  if (first >= 0 && first < extent.x[2] && last >= 0 && last < extent.x[2]) return mask;
+  for (int l = p.begin; l < p.end; ++l) {
+    const uint64_t x = static_cast<uint64_t>(x2 + p.step * l);
+    if (x >= static_cast<uint64_t>(extent.x[2])) mask &= ~(uint32_t{1} << l);
+  }
+  return mask;
+}
+
+/// What packing one vector of entries costs, roughly, in loads.
+inline int piece_cost(const Piece* pieces, int count) {
+  int cost = 0;
+  for (int i = 0; i < count; ++i) {
+    const Piece& p = pieces[i];
+    cost += p.stride == 1 ? 2 : p.stride == 2 ? 4 : 2 * (p.end - p.begin);
+  }
+  return cost;
+}
+
+/// Packs blocks of one operand. Not thread-safe: one per thread.
+template <class T, class S>
+class Packer {
+ public:
+  static constexpr int kW = kLanes<T>;
+
+  Packer(const S* data, const Operand& operand, const UnsafeAxes& unsafe, uint16_t* masks)
+      : data_(data), masks_(masks) {
+    for (int i = 0; i < kAxes; ++i) extent_.x[i] = unsafe.axis[i] ? operand.extent[i] : 1;
+  }
+
+  /// Entries that fit the table of masks: kW pieces times this many classes.
+  static constexpr int64_t mask_bytes(int64_t entries) {
+    return entries * kW * static_cast<int64_t>(sizeof(uint16_t));
+  }
+
+  /// dst[t * pitch + lane], lanes 0..n-1 being outer entries begin..begin+n-1, n <= kW; lanes from n
+  /// to `width` become +0.
+  void pack(const PlaceList& outer, int64_t begin, int n, int width, const PlaceList& terms, T* dst,
+            int64_t pitch) {
+    Piece pieces[kW], sample[kW];
+    const int count = make_pieces(outer.entry + begin, n, pieces);
+    const int by_outer = piece_cost(pieces, count) * kW;
+    const int m = terms.count < kW ? static_cast<int>(terms.count) : kW;
+    const int by_terms = piece_cost(sample, make_pieces(terms.entry, m, sample)) * n + 2 * kW;
+    if (by_outer <= by_terms || m < kW) {
+      pack_outer(pieces, count, width, terms, dst, pitch);
+    } else {
+      pack_terms(outer, begin, n, width, terms, dst, pitch);
+    }
+  }
+
+ private:
+  void make_masks(const Piece* pieces, int count, const PlaceList& list) {
+    for (int i = 0; i < count; ++i) {
+      uint16_t* masks = masks_ + static_cast<int64_t>(i) * list.kinds;
+      for (int32_t k = 0; k < list.kinds; ++k) {
+        masks[k] = static_cast<uint16_t>(
+            inside_mask(pieces[i], list.entry[list.representative[k]], extent_));
+      }
+    }
+  }
+
+  void pack_outer(const Piece* pieces, int count, int width, const PlaceList& terms, T* dst,
+                  int64_t pitch) {
+    make_masks(pieces, count, terms);
+    const Entry* e = terms.entry;
+    const int32_t* kind = terms.kind;
+    const int64_t n = terms.count;
+    const uint16_t* m0 = masks_;
+    if (count == 1 && width == kW && pieces[0].stride == 1) {
+      const S* p = data_ + pieces[0].first.offset;
+      for (int64_t t = 0; t < n; ++t) {
+        store<T>(dst + t * pitch, gather<T>(p + e[t].offset, 1, m0[kind[t]]));
+      }
+      return;
+    }
+    if (count == 2 && width == kW && pieces[0].stride == 1 && pieces[1].stride == 1) {
+      const S* p = data_ + pieces[0].first.offset;
+      const S* q = data_ + pieces[1].first.offset;
+      const uint16_t* m1 = masks_ + terms.kinds;
+      for (int64_t t = 0; t < n; ++t) {
+        store<T>(dst + t * pitch, either<T>(gather<T>(p + e[t].offset, 1, m0[kind[t]]),
+                                            gather<T>(q + e[t].offset, 1, m1[kind[t]])));
+      }
+      return;
+    }
+    for (int64_t t = 0; t < n; ++t) {
+      V<T> v = vector_of(pieces, count, e[t], kind[t], terms.kinds);
+      if (width == kW) {
+        store<T>(dst + t * pitch, v);
+      } else {
+        store_first<T>(dst + t * pitch, v, width);
+      }
+    }
+  }
+
+  FPDET_INLINE V<T> vector_of(const Piece* pieces, int count, const Entry& e, int32_t kind,
+                              int32_t kinds) const {
+    V<T> v = gather<T>(data_ + (pieces[0].first.offset + e.offset), pieces[0].stride, masks_[kind]);
+    for (int i = 1; i < count; ++i) {
+      v = either<T>(v, gather<T>(data_ + (pieces[i].first.offset + e.offset), pieces[i].stride,
+                                 masks_[static_cast<int64_t>(i) * kinds + kind]));
+    }
+    return v;
+  }
+
+  void pack_terms(const PlaceList& outer, int64_t begin, int n, int width, const PlaceList& terms,
+                  T* dst, int64_t pitch) {
+    Piece pieces[kW];
+    for (int64_t t = 0; t < terms.count; t += kW) {
+      const int m = terms.count - t < kW ? static_cast<int>(terms.count - t) : kW;
+      const int count = make_pieces(terms.entry + t, m, pieces);
+      V<T> rows[kW];
+      for (int l = 0; l < kW; ++l) rows[l] = V<T>{};
+      for (int l = 0; l < n; ++l) {
+        const Entry& e = outer.entry[begin + l];
+        const S* base = data_ + e.offset;
+        V<T> v = gather<T>(base + pieces[0].first.offset, pieces[0].stride,
+                           inside_mask(pieces[0], e, extent_));
+        for (int i = 1; i < count; ++i) {
+          v = either<T>(v, gather<T>(base + pieces[i].first.offset, pieces[i].stride,
+                                     inside_mask(pieces[i], e, extent_)));
+        }
+        rows[l] = v;
+      }
+      transpose<T>(rows);
+      if (width == kW) {
+        for (int i = 0; i < m; ++i) store<T>(dst + (t + i) * pitch, rows[i]);
+      } else {
+        for (int i = 0; i < m; ++i) store_first<T>(dst + (t + i) * pitch, rows[i], width);
+      }
+    }
+  }
+
+  const S* data_;
+  uint16_t* masks_;
+  Extent extent_;
+};
+
+}  // namespace fpdet::inline FPDET_TARGET::kernels

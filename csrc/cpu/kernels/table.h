@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: MIT
+// The functions that exist once per instruction set, as plain pointers: no type of a versioned
+// namespace appears here, a Task (task.h) travels as void*.
+#pragma once
+
+#include <cstdint>
+
+namespace fpdet::cpu {
+
+struct ContractionKernels {
+  void (*plan)(void* task);                                          ///< chooses tiles, sets counts
+  void (*pack_left)(const void* task, int64_t begin, int64_t end);   ///< of task.left_items
+  void (*run)(const void* task, void* scratch, int64_t begin, int64_t end);  ///< of task.items
+};
+
+}  // namespace fpdet::cpu
+
+// Defined by kernels/contraction.cpp, compiled once per name.
+namespace fpdet {
+inline namespace FPDET_TARGET {}
+namespace baseline::kernels {
+const cpu::ContractionKernels& contraction_kernels();
+}
+#if defined(__x86_64__)
+namespace avx2::kernels {
+const cpu::ContractionKernels& contraction_kernels();
+}
+namespace avx512::kernels {
+const cpu::ContractionKernels& contraction_kernels();
+}
+#endif
+}  // namespace fpdet

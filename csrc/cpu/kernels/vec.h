@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: MIT
+// A vector of outputs: Vec<T>::V holds kLanes values of type T, each lane a different output element.
+// Arithmetic is +, * and fma under the ambient rounding mode; everything else moves bits.
+#pragma once
+
+#include <cstdint>
+#include <cstring>
+
+#include "../../core/bits.h"
+#include "../../core/config.h"
+#include "../../core/element.h"
+
+#if defined(__AVX2__)
+#include <immintrin.h>
+#endif
+
+namespace fpdet::inline FPDET_TARGET::kernels {
+
+#if defined(__AVX512F__)
+inline constexpr int kVectorBytes = 64;
+inline constexpr int kMaxRows = 14;  // 14 x 2 accumulators, 2 operands: 30 of 32 registers
+#elif defined(__AVX2__)
+inline constexpr int kVectorBytes = 32;
+inline constexpr int kMaxRows = 6;  // 6 x 2 accumulators, 2 operands, 1 broadcast: 15 of 16
+#else
+inline constexpr int kVectorBytes = 16;
+inline constexpr int kMaxRows = 4;
+#endif
+
+#define FPDET_INLINE inline __attribute__((always_inline))
+
+template <class T>
+struct Lanes;
+template <>
+struct Lanes<float> {
+  typedef float V __attribute__((vector_size(kVectorBytes)));
+  typedef int32_t I __attribute__((vector_size(kVectorBytes)));
+};
+template <>
+struct Lanes<double> {
+  typedef double V __attribute__((vector_size(kVectorBytes)));
+  typedef int64_t I __attribute__((vector_size(kVectorBytes)));
+};
+template <class T>
+using V = typename Lanes<T>::V;
+template <class T>
+using I = typename Lanes<T>::I;
+template <class T>
+inline constexpr int kLanes = kVectorBytes / static_cast<int>(sizeof(T));
+
+template <class T>
+FPDET_INLINE V<T> load(const T* p) {
+  V<T> v;
+  std::memcpy(&v, p, sizeof v);
+  return v;
+}
+template <class T>
+FPDET_INLINE void store(T* p, V<T> v) {
+  std::memcpy(p, &v, sizeof v);
+}
+template <class T>
+FPDET_INLINE void store_first(T* p, V<T> v, int lanes) {
+#if defined(__AVX512F__)
+  if constexpr (sizeof(T) == 4) {
+    _mm512_mask_storeu_ps(p, static_cast<__mmask16>((1u << lanes) - 1u), v);
+  } else {
+    _mm512_mask_storeu_pd(p, static_cast<__mmask8>((1u << lanes) - 1u), v);
+  }
+#else
+  for (int l = 0; l < lanes; ++l) p[l] = v[l];
+#endif
+}
+
+template <class T>
+FPDET_INLINE V<T> broadcast(T x) {
+#if defined(__AVX512F__)
+  if constexpr (sizeof(T) == 4) {
+    return _mm512_set1_ps(x);
+  } else {
+    return _mm512_set1_pd(x);
+  }
+#elif defined(__AVX2__)
+  if constexpr (sizeof(T) == 4) {
+    return _mm256_set1_ps(x);
+  } else {
+    return _mm256_set1_pd(x);
+  }
+#else
+  V<T> v;
+  for (int l = 0; l < kLanes<T>; ++l) v[l] = x;
+  return v;
+#endif
+}
+
+/// a * b + c, rounded once per lane.
+template <class T>
+FPDET_INLINE V<T> fma(V<T> a, V<T> b, V<T> c) {
+#if defined(__AVX512F__)
+  if constexpr (sizeof(T) == 4) {
+    return _mm512_fmadd_ps(a, b, c);
+  } else {
+    return _mm512_fmadd_pd(a, b, c);
+  }
+#elif defined(__AVX2__)
+  if constexpr (sizeof(T) == 4) {
+    return _mm256_fmadd_ps(a, b, c);
+  } else {
+    return _mm256_fmadd_pd(a, b, c);
+  }
+#else
+  for (int l = 0; l < kLanes<T>; ++l) {
+    if constexpr (sizeof(T) == 4) {
+      c[l] = __builtin_fmaf(a[l], b[l], c[l]);
+    } else {
+      c[l] = __builtin_fma(a[l], b[l], c[l]);
+    }
+  }
+  return c;
+#endif
+}
+
+template <class T>
+FPDET_INLINE V<T> either(V<T> a, V<T> b) {
+  return reinterpret_cast<V<T>>(reinterpret_cast<I<T>>(a) | reinterpret_cast<I<T>>(b));
+}
+
+/// rows[i][l] becomes rows[l][i].
+template <class T>
+FPDET_INLINE void transpose(V<T> (&rows)[kLanes<T>]) {
+  constexpr int n = kLanes<T>;
+#pragma GCC unroll 4
+  for (int s = 1; s < n; s *= 2) {
+    I<T> low, high;
+    for (int l = 0; l < n; ++l) {
+      low[l] = (l & s) == 0 ? l : n + l - s;
+      high[l] = (l & s) == 0 ? l + s : n + l;
+    }
+#pragma GCC unroll 16
+    for (int i = 0; i < n; ++i) {
+      if ((i & s) != 0) continue;
+      const V<T> a = rows[i], b = rows[i + s];
+      rows[i] = __builtin_shuffle(a, b, low);
+      rows[i + s] = __builtin_shuffle(a, b, high);
+    }
+  }
+}
+
+/// An element as the accumulator's type: exact.
+template <class T>
+FPDET_INLINE T to_accumulator(double x) {
+  return static_cast<T>(x);
+}
+template <class T>
+FPDET_INLINE T to_accumulator(float x) {
+  return static_cast<T>(x);
+}
+template <class T>
+FPDET_INLINE T to_accumulator(BFloat16 x) {
+  return static_cast<T>(from_bits(static_cast<uint32_t>(x.bits) << 16));
+}
+template <class T>
+FPDET_INLINE T to_accumulator(Float16 x) {
+  return static_cast<T>(widen(x));
+}
+
+/// Lane l is p[l * stride] where bit l of mask is set, +0 elsewhere; nothing else is read.
+template <class T, class S>
+FPDET_INLINE V<T> gather(const S* p, int64_t stride, uint32_t mask) {
+#if defined(__AVX512F__)
+  if constexpr (sizeof(T) == 4 && sizeof(S) == 4) {
+    if (stride == 1) return _mm512_maskz_loadu_ps(static_cast<__mmask16>(mask), p);
+    if (stride == 2) {
+      // Bits 0..15 spread to the even bits: the odd elements between two lanes are not read.
+      uint32_t wide = mask;
+      wide = (wide | (wide << 8)) & 0x00ff00ffu;
+      wide = (wide | (wide << 4)) & 0x0f0f0f0fu;
+      wide = (wide | (wide << 2)) & 0x33333333u;
+      wide = (wide | (wide << 1)) & 0x55555555u;
+      const __m512 a = _mm512_maskz_loadu_ps(static_cast<__mmask16>(wide & 0xffffu), p);
+      const __m512 b = _mm512_maskz_loadu_ps(static_cast<__mmask16>(wide >> 16), p + 16);
+      const __m512i even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28,
+                                             30);
+      return _mm512_permutex2var_ps(a, even, b);
+    }
+  }
+  if constexpr (sizeof(T) == 8 && sizeof(S) == 8) {
+    if (stride == 1) return _mm512_maskz_loadu_pd(static_cast<__mmask8>(mask), p);
+  }
+  if constexpr (sizeof(T) == 8 && __is_same(S, float)) {
+    if (stride == 1) {
+      return _mm512_cvtps_pd(_mm256_maskz_loadu_ps(static_cast<__mmask8>(mask), p));
+    }
+  }
+  if constexpr (sizeof(T) == 4 && __is_same(S, BFloat16)) {
+    if (stride == 1) {
+      const __m256i half = _mm256_maskz_loadu_epi16(static_cast<__mmask16>(mask), p);
+      return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16));
+    }
+  }
+  if constexpr (sizeof(T) == 4 && __is_same(S, Float16)) {
+    if (stride == 1) {
+      return _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(static_cast<__mmask16>(mask), p));
+    }
+  }
+#elif defined(__AVX2__)
+  if constexpr (sizeof(T) == 4 && sizeof(S) == 4) {
+    if (stride == 1) {
+      const __m256i bit = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
+      const __m256i all = _mm256_set1_epi32(static_cast<int>(mask));
+      return _mm256_maskload_ps(p, _mm256_cmpeq_epi32(_mm256_and_si256(all, bit), bit));
+    }
+  }
+#endif
+  constexpr uint32_t kAll = (uint32_t{1} << kLanes<T>) - 1;
+  if constexpr (sizeof(S) == sizeof(T)) {
+    if (stride == 1 && mask == kAll) {
+      V<T> v;
+      std::memcpy(&v, p, sizeof v);
+      return v;
+    }
+  }
+  T lanes[kLanes<T>];
+  for (int l = 0; l < kLanes<T>; ++l) {
+    lanes[l] = (mask >> l) & 1u ? to_accumulator<T>(p[l * stride]) : T{0};
+  }
+  return load(lanes);
+}
+
+}  // namespace fpdet::inline FPDET_TARGET::kernels

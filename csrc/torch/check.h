@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: MIT
+// Argument checks and the way from torch tensors to plain descriptions.
+#pragma once
+
+#include <torch/csrc/stable/tensor.h>
+#include <torch/headeronly/core/ScalarType.h>
+#include <torch/headeronly/util/Exception.h>
+
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "../core/element.h"
+#include "../core/words.h"
+#include "../cpu/contraction.h"
+
+namespace fpdet::torch_ops {
+
+using torch::stable::Tensor;
+
+inline Scalar scalar_of(const Tensor& tensor, const char* name) {
+  using torch::headeronly::ScalarType;
+  switch (tensor.scalar_type()) {
+    case ScalarType::Double:
+      return Scalar::Float64;
+    case ScalarType::Float:
+      return Scalar::Float32;
+    case ScalarType::BFloat16:
+      return Scalar::BFloat16;
+    case ScalarType::Half:
+      return Scalar::Float16;
+    default:
+      STD_TORCH_CHECK(false, "fpdet: ", name,
+                      ": expected dtype float64, float32, bfloat16 or float16, got ",
+                      torch::headeronly::toString(tensor.scalar_type()));
+  }
+}
+
+inline void check_cpu(const Tensor& tensor, const char* name) {
+  STD_TORCH_CHECK(tensor.is_cpu(), "fpdet: ", name,
+                  ": expected a CPU tensor (no other device has kernels yet), got another device");
+}
+
+inline void check_same_scalar(const Tensor& a, const char* a_name, const Tensor& b,
+                              const char* b_name) {
+  STD_TORCH_CHECK(a.scalar_type() == b.scalar_type(), "fpdet: ", b_name, ": expected dtype ",
+                  torch::headeronly::toString(a.scalar_type()), " as ", a_name, " has, got ",
+                  torch::headeronly::toString(b.scalar_type()));
+}
+
+inline void check_terms(int64_t terms) {
+  STD_TORCH_CHECK(terms <= kMaxTerms, "fpdet: one reduction has ", terms,
+                  " terms, expected at most 2^31");
+}
+
+/// The words of an op's `arithmetic` argument, an error of torch's type if they do not parse.
+inline ParsedArithmetic arithmetic_from(const std::string& words) {
+  try {
+    return parse_arithmetic(words);
+  } catch (const std::invalid_argument& error) {
+    STD_TORCH_CHECK(false, error.what());
+  }
+}
+
+/// `draw` is an int64 tensor (seed, counter); without it the Arithmetic's seed and counter 0.
+inline cpu::Draw draw_from(const std::optional<Tensor>& draw, const StochasticSpec& spec,
+                           int64_t pass_tag, int64_t batch_offset) {
+  cpu::Draw result{spec.seed, 0, static_cast<uint32_t>(pass_tag), batch_offset};
+  if (!draw.has_value()) return result;
+  STD_TORCH_CHECK(draw->scalar_type() == torch::headeronly::ScalarType::Long && draw->dim() == 1 &&
+                      draw->size(0) == 2 && draw->is_cpu(),
+                  "fpdet: draw: expected an int64 CPU tensor of 2 elements (seed, counter)");
+  const auto* values = static_cast<const int64_t*>(draw->const_data_ptr());
+  result.seed = static_cast<uint64_t>(values[0]);
+  result.counter = static_cast<uint64_t>(values[draw->stride(0)]);
+  return result;
+}
+
+}  // namespace fpdet::torch_ops

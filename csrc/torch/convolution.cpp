@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: MIT
+// Convolution's passes as torch ops: tensors and attributes become contractions (core/conv.h), which
+// the fast kernels take where they can and the slow path takes otherwise, with equal bits.
+#include <torch/csrc/stable/library.h>
+#include <torch/csrc/stable/ops.h>
+
+#include "../core/conv.h"
+#include "check.h"
+#include "parallel.h"
+
+namespace fpdet::torch_ops {
+namespace {
+
+using Sizes = std::vector<int64_t>;
+
+/// Rough cost of one term on the slow path, to keep it interruptible.
+constexpr double kSlowSecondsPerTerm = 30e-9;
+
+void run(const cpu::ContractionCall& call) {
+  check_terms(call.problem.terms.product());
+  if (call.problem.outputs() == 0) return;
+  if (cpu::fast_contraction_covers(call)) return cpu::fast_contraction(call, parallel_for);
+  const auto terms = static_cast<double>(call.problem.terms.product() + 1);
+  cpu::slow_contraction(call, [&](int64_t count, int64_t grain, const auto& body) {
+    interruptible_parallel_for(kSlowSecondsPerTerm * terms, count, grain, body);
+  });
+}
+
+/// Spatial values of 1 to 3 dimensions, the leading ones filled up.
+void fill_axes(int64_t (&axes)[kAxes], const Sizes& given, size_t spatial, const char* name) {
+  STD_TORCH_CHECK(given.size() == spatial, "fpdet: ", name, ": expected ", spatial,
+                  " values, got ", given.size());
+  for (size_t i = 0; i < spatial; ++i) axes[kAxes - spatial + i] = given[i];
+}
+
+TensorStrides strides_of(const Tensor& t) {
+  const auto spatial = static_cast<size_t>(t.dim() - 2);
+  TensorStrides s{t.stride(0), t.stride(1), {}};
+  for (size_t i = 0; i < spatial; ++i) {
+    s.x[kAxes - spatial + i] = t.stride(static_cast<int64_t>(2 + i));
+  }
+  return s;
+}
+
+Sizes spatial_sizes(const Tensor& t) {
+  Sizes sizes;
+  for (int64_t i = 2; i < t.dim(); ++i) sizes.push_back(t.size(i));
+  return sizes;
+}
+
+struct Attributes {
+  Sizes stride, padding, dilation;
+  int64_t groups;
+};
+
+/// `in_channels` and `out_channels` are those of the whole convolution.
+ConvShape shape_from(const Attributes& a, int64_t samples, int64_t in_channels, int64_t out_channels,
+                     const Sizes& in, const Sizes& kernel, const Sizes& out) {
+  const size_t spatial = in.size();
+  STD_TORCH_CHECK(spatial >= 1 && spatial <= kAxes, "fpdet: expected 1 to 3 spatial dimensions, got ",
+                  spatial);
+  STD_TORCH_CHECK(a.groups > 0 && in_channels % a.groups == 0 && out_channels % a.groups == 0,
+                  "fpdet: groups: expected a divisor of ", in_channels, " input and ", out_channels,
+                  " output channels, got ", a.groups);
+  ConvShape s;
+  s.samples = samples;
+  s.groups = a.groups;
+  s.in_channels = in_channels / a.groups;
+  s.out_channels = out_channels / a.groups;
+  fill_axes(s.in, in, spatial, "input_size");
+  fill_axes(s.kernel, kernel, spatial, "kernel_size");
+  fill_axes(s.out, out, spatial, "output_size");
+  fill_axes(s.stride, a.stride, spatial, "stride");
+  fill_axes(s.pad, a.padding, spatial, "padding");
+  fill_axes(s.dilation, a.dilation, spatial, "dilation");
+  for (int i = 0; i < kAxes; ++i) {
+    STD_TORCH_CHECK(s.stride[i] > 0, "fpdet: stride: expected positive numbers, got ", s.stride[i]);
+    STD_TORCH_CHECK(s.dilation[i] > 0, "fpdet: dilation: expected positive numbers, got ",
+                    s.dilation[i]);
+    STD_TORCH_CHECK(s.pad[i] >= 0, "fpdet: padding: expected no negative number, got ", s.pad[i]);
+    STD_TORCH_CHECK(s.in[i] >= 0 && s.out[i] >= 0 && s.kernel[i] >= 0,
+                    "fpdet: expected no negative size");
+  }
+  return s;
+}
+
+/// Channels last where torch's result would be: an operand is channels-last and not contiguous.
+bool is_channels_last(const Tensor& t) {
+  if (t.dim() < 4 || t.is_contiguous()) return false;
+  int64_t expected = 1;
+  if (t.size(1) != 1 && t.stride(1) != expected) return false;
+  expected *= t.size(1);
+  for (int64_t i = t.dim() - 1; i >= 2; --i) {
+    if (t.size(i) != 1 && t.stride(i) != expected) return false;
+    expected *= t.size(i);
+  }
+  return t.size(0) == 1 || t.stride(0) == expected;
+}
+
+Tensor new_result(const Tensor& like, const Sizes& sizes, bool channels_last) {
+  using torch::headeronly::MemoryFormat;
+  const auto format = !channels_last      ? MemoryFormat::Contiguous
+                      : sizes.size() == 5 ? MemoryFormat::ChannelsLast3d
+                                          : MemoryFormat::ChannelsLast;
+  return torch::stable::empty(sizes, like.scalar_type(), std::nullopt, like.device(), std::nullopt,
+                              format);
+}
+
+Sizes result_sizes(int64_t first, int64_t second, const Sizes& spatial) {
+  Sizes sizes{first, second};
+  sizes.insert(sizes.end(), spatial.begin(), spatial.end());
+  return sizes;
+}
+
+cpu::ContractionCall call_for(const Contraction& problem, const std::string& arithmetic,
+                              const std::optional<Tensor>& draw, int64_t pass_tag,
+                              int64_t batch_offset, Scalar scalar) {
+  const ParsedArithmetic parsed = arithmetic_from(arithmetic);
+  cpu::ContractionCall call;
+  call.problem = problem;
+  call.order = parsed.order;
+  call.arithmetic = parsed.resolve(scalar == Scalar::Float64);
+  call.draw = draw_from(draw, parsed.stochastic, pass_tag, batch_offset);
+  call.scalar = scalar;
+  return call;
+}
+
+void set_bias(cpu::ContractionCall& call, const std::optional<Tensor>& bias, const Tensor& first,
+              int64_t channels) {
+  if (!bias.has_value()) return;
+  check_cpu(*bias, "bias");
+  check_same_scalar(first, "input", *bias, "bias");
+  STD_TORCH_CHECK(bias->dim() == 1 && bias->size(0) == channels, "fpdet: bias: expected shape [",
+                  channels, "], got ", bias->dim(), " dimensions of ", bias->numel(), " elements");
+  call.bias = bias->const_data_ptr();
+  call.bias_stride = bias->stride(0);
+}
+
+void check_operands(const Tensor& a, const char* a_name, const Tensor& b, const char* b_name) {
+  check_cpu(a, a_name);
+  check_cpu(b, b_name);
+  check_same_scalar(a, a_name, b, b_name);
+  STD_TORCH_CHECK(a.dim() == b.dim() && a.dim() >= 3 && a.dim() <= 2 + kAxes, "fpdet: ", b_name,
+                  ": expected as many dimensions as ", a_name, " (3 to 5), got ", b.dim(), " and ",
+                  a.dim());
+}
+
+Tensor convolution(const Tensor& input, const Tensor& weight, std::optional<Tensor> bias,
+                   Sizes stride, Sizes padding, Sizes dilation, int64_t groups, Sizes output_size,
+                   std::string arithmetic, std::optional<Tensor> draw, int64_t pass_tag,
+                   int64_t batch_offset) {
+  check_operands(input, "input", weight, "weight");
+  const int64_t out_channels = weight.size(0);
+  const ConvShape shape =
+      shape_from({stride, padding, dilation, groups}, input.size(0), input.size(1), out_channels,
+                 spatial_sizes(input), spatial_sizes(weight), output_size);
+  STD_TORCH_CHECK(weight.size(1) == shape.in_channels, "fpdet: weight: expected ", shape.in_channels,
+                  " input channels per group, got ", weight.size(1));
+  const Tensor result = new_result(input, result_sizes(input.size(0), out_channels, output_size),
+                                   is_channels_last(input) || is_channels_last(weight));
+  auto call = call_for(forward_contraction(shape, strides_of(input), strides_of(weight),
+                                           strides_of(result)),
+                       arithmetic, draw, pass_tag, batch_offset, scalar_of(input, "input"));
+  set_bias(call, bias, input, out_channels);
+  call.left = weight.const_data_ptr();
+  call.right = input.const_data_ptr();
+  call.out = result.mutable_data_ptr();
+  run(call);
+  return result;
+}
+
+Tensor convolution_grad_input(const Tensor& grad_output, const Tensor& weight,
+                              std::optional<Tensor> bias, Sizes stride, Sizes padding,
+                              Sizes dilation, int64_t groups, Sizes input_size,
+                              std::string arithmetic, std::optional<Tensor> draw, int64_t pass_tag,
+                              int64_t batch_offset) {
+  check_operands(grad_output, "grad_output", weight, "weight");
+  const int64_t in_channels = weight.size(1) * groups;
+  const ConvShape shape =
+      shape_from({stride, padding, dilation, groups}, grad_output.size(0), in_channels,
+                 weight.size(0), input_size, spatial_sizes(weight), spatial_sizes(grad_output));
+  STD_TORCH_CHECK(grad_output.size(1) == weight.size(0), "fpdet: grad_output: expected ",
+                  weight.size(0), " channels as weight has, got ", grad_output.size(1));
+  const Tensor result =
+      new_result(grad_output, result_sizes(grad_output.size(0), in_channels, input_size),
+                 is_channels_last(grad_output) || is_channels_last(weight));
+  const Scalar scalar = scalar_of(grad_output, "grad_output");
+  for (int64_t residue = 0; residue < grad_input_residues(shape); ++residue) {
+    auto call = call_for(grad_input_contraction(shape, strides_of(grad_output), strides_of(weight),
+                                                strides_of(result), residue),
+                         arithmetic, draw, pass_tag, batch_offset, scalar);
+    set_bias(call, bias, grad_output, in_channels);
+    call.left = weight.const_data_ptr();
+    call.right = grad_output.const_data_ptr();
+    call.out = result.mutable_data_ptr();
+    run(call);
+  }
+  return result;
+}
+
+Tensor convolution_grad_weight(const Tensor& grad_output, const Tensor& input, Sizes stride,
+                               Sizes padding, Sizes dilation, int64_t groups, Sizes kernel_size,
+                               std::string arithmetic, std::optional<Tensor> draw,
+                               int64_t pass_tag) {
+  check_operands(grad_output, "grad_output", input, "input");
+  STD_TORCH_CHECK(grad_output.size(0) == input.size(0), "fpdet: input: expected ",
+                  grad_output.size(0), " samples as grad_output has, got ", input.size(0));
+  const ConvShape shape =
+      shape_from({stride, padding, dilation, groups}, input.size(0), input.size(1),
+                 grad_output.size(1), spatial_sizes(input), kernel_size, spatial_sizes(grad_output));
+  const Tensor result =
+      new_result(input, result_sizes(grad_output.size(1), shape.in_channels, kernel_size),
+                 is_channels_last(input) || is_channels_last(grad_output));
+  auto call = call_for(grad_weight_contraction(shape, strides_of(grad_output), strides_of(input),
+                                               strides_of(result)),
+                       arithmetic, draw, pass_tag, 0, scalar_of(input, "input"));
+  call.left = grad_output.const_data_ptr();
+  call.right = input.const_data_ptr();
+  call.out = result.mutable_data_ptr();
+  run(call);
+  return result;
+}
+
+Tensor channel_sum(const Tensor& grad_output, std::string arithmetic, std::optional<Tensor> draw,
+                   int64_t pass_tag) {
+  check_cpu(grad_output, "grad_output");
+  STD_TORCH_CHECK(grad_output.dim() >= 2 && grad_output.dim() <= 2 + kAxes,
+                  "fpdet: grad_output: expected 2 to 5 dimensions, got ", grad_output.dim());
+  const Scalar scalar = scalar_of(grad_output, "grad_output");
+  ConvShape shape;
+  shape.samples = grad_output.size(0);
+  shape.out_channels = grad_output.size(1);
+  const Sizes out = spatial_sizes(grad_output);
+  fill_axes(shape.out, out, out.size(), "output_size");
+  const Tensor result = new_result(grad_output, {shape.out_channels}, false);
+  // Fused or not, nothing but the additions is rounded: the terms are not products.
+  auto call = call_for(channel_sum_contraction(shape, strides_of(grad_output), 1), arithmetic, draw,
+                       pass_tag, 0, scalar);
+  // The constant 1 of every element type.
+  static const double one64 = 1.0;
+  static const float one32 = 1.0f;
+  static const uint16_t one_bfloat16 = double_to_bfloat16(1.0);
+  static const uint16_t one_float16 = double_to_float16(1.0);
+  const void* const ones[] = {&one64, &one32, &one_bfloat16, &one_float16};
+  call.left = ones[static_cast<int>(scalar)];
+  call.right = grad_output.const_data_ptr();
+  call.out = result.mutable_data_ptr();
+  run(call);
+  return result;
+}
+
+}  // namespace
+
+STABLE_TORCH_LIBRARY_IMPL(fpdet, CPU, m) {
+  m.impl("convolution", TORCH_BOX(&convolution));
+  m.impl("convolution_grad_input", TORCH_BOX(&convolution_grad_input));
+  m.impl("convolution_grad_weight", TORCH_BOX(&convolution_grad_weight));
+  m.impl("channel_sum", TORCH_BOX(&channel_sum));
+}
+
+}  // namespace fpdet::torch_ops

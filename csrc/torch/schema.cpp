@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: MIT
+// Every operator's schema. `arithmetic` is an Arithmetic in words (core/words.h), `draw` the (seed,
+// counter) that its random bits come from, `pass_tag` and `batch_offset` their position. Autograd and
+// fake kernels are Python's (fpdet/_ops.py).
+#include <torch/csrc/stable/library.h>
+
+STABLE_TORCH_LIBRARY(fpdet, m) {
+  m.def(
+      "convolution(Tensor input, Tensor weight, Tensor? bias, int[] stride, int[] padding, "
+      "int[] dilation, int groups, int[] output_size, str arithmetic, Tensor? draw, int pass_tag, "
+      "int batch_offset) -> Tensor");
+  m.def(
+      "convolution_grad_input(Tensor grad_output, Tensor weight, Tensor? bias, int[] stride, "
+      "int[] padding, int[] dilation, int groups, int[] input_size, str arithmetic, Tensor? draw, "
+      "int pass_tag, int batch_offset) -> Tensor");
+  m.def(
+      "convolution_grad_weight(Tensor grad_output, Tensor input, int[] stride, int[] padding, "
+      "int[] dilation, int groups, int[] kernel_size, str arithmetic, Tensor? draw, int pass_tag) "
+      "-> Tensor");
+  m.def("channel_sum(Tensor grad_output, str arithmetic, Tensor? draw, int pass_tag) -> Tensor");
+  m.def("add(Tensor a, Tensor b, str arithmetic, Tensor? draw, int pass_tag) -> Tensor");
+  m.def("round(Tensor x, str format, str rounding, Tensor? draw, int batch_offset) -> Tensor");
+  m.def(
+      "sgd_(Tensor(a!)[] params, Tensor[] grads, Tensor(b!)[] momentum_buffers, bool first_step, "
+      "float lr, float momentum, float dampening, float weight_decay, bool nesterov, bool maximize, "
+      "float rescale, str arithmetic, Tensor? draw) -> ()");
+}

@@ -1,0 +1,80 @@
+"""What fpdet computes where: op x rounding x order x format x device."""
+
+from itertools import product
+from typing import NamedTuple
+
+from fpdet._arithmetic import FORMATS, ROUNDINGS
+from fpdet._order import KINDS, WITHOUT_TREE
+
+NATIVE, SLOW, UNSUPPORTED = "native", "slow path", "unsupported"
+CONVOLUTIONS = tuple(f"{name}{d}d" for name in ("conv", "conv_transpose") for d in (1, 2, 3))
+POINTWISE = ("round", "sgd")
+DEVICES = ("cpu", "cuda")
+HARDWARE = ("nearest_even", "toward_zero", "upward", "downward")
+NOTE = (
+    "Convolutions: forward, both backwards and double backward alike. Additions that autograd makes "
+    "itself (gradients of a value used twice, .grad +=) are torch's: nearest_even in the tensor's "
+    "dtype. Everything that is not listed is torch's."
+)
+
+
+class Capability(NamedTuple):
+    """One cell: what happens when `op` is called so."""
+
+    op: str
+    rounding: str
+    order: str
+    format: str
+    device: str
+    status: str
+
+
+class Capabilities(tuple):
+    """Every cell; prints as a summary, `find` picks cells."""
+
+    __slots__ = ()
+    note = NOTE
+
+    def find(self, **fields):
+        """The cells whose fields have these values, e.g. ``find(op="conv2d", device="cpu")``."""
+        wanted = fields.items()
+        return Capabilities(c for c in self if all(getattr(c, k) == v for k, v in wanted))
+
+    def __str__(self):
+        lines = []
+        for op, device in product((*CONVOLUTIONS, *POINTWISE), DEVICES):
+            cells = self.find(op=op, device=device)
+            counts = {s: sum(c.status == s for c in cells) for s in (NATIVE, SLOW, UNSUPPORTED)}
+            words = ", ".join(f"{count} {status}" for status, count in counts.items() if count)
+            if words:
+                lines.append(f"{op:18} {device:5} {words}")
+        return "\n".join([*lines, self.note])
+
+
+def _status(op, rounding, order, format, device):
+    if device != "cpu":
+        return UNSUPPORTED
+    if op in POINTWISE:
+        return SLOW
+    if order == "exact" and format != "output dtype":
+        return UNSUPPORTED
+    fast = rounding in HARDWARE and order not in WITHOUT_TREE and format in ("float32", "float64")
+    return NATIVE if fast else SLOW
+
+
+def capabilities():
+    """A `Capabilities` table of cells (op, rounding, order, format, device, status).
+
+    status is "native" (SIMD kernel), "slow path" (the definition itself, same bits) or
+    "unsupported" (raises). format is that of the accumulator, of `round` the target; ``exact`` rounds
+    straight to the output dtype. Custom formats ``e<bits>p<precision>`` are as the narrow ones.
+    """
+    cells = []
+    for op, device, rounding in product((*CONVOLUTIONS, *POINTWISE), DEVICES, ROUNDINGS):
+        orders = KINDS if op in CONVOLUTIONS else ("-",)
+        for order in orders:
+            formats = ("output dtype",) if order == "exact" else FORMATS
+            for format in formats:
+                status = _status(op, rounding, order, format, device)
+                cells.append(Capability(op, rounding, order, format, device, status))
+    return Capabilities(cells)

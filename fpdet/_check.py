@@ -1,0 +1,82 @@
+"""Checks of tensors before any work; wrong input raises the type that torch raises."""
+
+import torch
+from torch.autograd import forward_ad
+
+DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
+DEVICES = ("cpu", "meta")
+
+
+def tensors(op, **named):
+    """One device and one dtype that fpdet computes in; tensors are given by argument name.
+
+    Raises:
+        TypeError: not a tensor.
+        NotImplementedError: a dtype, device, layout, autocast or forward-mode AD that fpdet lacks.
+        RuntimeError: dtypes or devices differ.
+    """
+    first_name, first = next(iter(named.items()))
+    for name, tensor in named.items():
+        if tensor is None:
+            continue
+        if not isinstance(tensor, torch.Tensor):
+            raise TypeError(f"{op}(): {name}: expected a Tensor, got {type(tensor).__name__}")
+        if tensor.dtype not in DTYPES:
+            expected = ", ".join(str(dtype) for dtype in DTYPES)
+            raise NotImplementedError(f"{op}(): {name}: expected one of {expected}, got {tensor.dtype}")
+        if tensor.dtype != first.dtype:
+            raise RuntimeError(
+                f"{op}(): {name}: expected {first.dtype} as {first_name} has, got {tensor.dtype}"
+            )
+        if tensor.device.type not in DEVICES:
+            raise NotImplementedError(
+                f"{op}(): {name}: expected a tensor on the CPU, got one on {tensor.device}; "
+                "move it with .cpu()"
+            )
+        if tensor.device != first.device:
+            raise RuntimeError(
+                f"{op}(): {name}: expected device {first.device} as {first_name} has, got {tensor.device}"
+            )
+        if tensor.layout != torch.strided:
+            raise NotImplementedError(
+                f"{op}(): {name}: expected a dense tensor, got layout {tensor.layout}; use .to_dense()"
+            )
+        if forward_ad._current_level >= 0 and forward_ad.unpack_dual(tensor).tangent is not None:
+            raise NotImplementedError(
+                f"{op}(): {name}: forward-mode AD is not supported, expected a tensor without tangent; "
+                "use reverse mode (torch.autograd.grad)"
+            )
+    if torch.is_autocast_enabled(first.device.type if first.device.type != "meta" else "cpu"):
+        raise NotImplementedError(
+            f"{op}(): torch.autocast is not supported; call it under torch.autocast(..., enabled=False) "
+            "with operands of the dtype you want"
+        )
+
+
+def tuple_of_ints(op, name, value, count):
+    """An int or a sequence of one or `count` ints, as a list of `count`."""
+    try:
+        values = [value] if isinstance(value, int) else list(value)
+    except TypeError:
+        values = [None]
+    if isinstance(value, str) or any(isinstance(v, bool | float) or not _is_int(v) for v in values):
+        raise TypeError(f"{op}(): {name}: expected an int or {count} ints, got {value!r}")
+    if len(values) == 1:
+        values = values * count
+    if len(values) != count:
+        raise RuntimeError(
+            f"{op}(): {name}: expected a single integer value or a list of {count} values "
+            f"to match the convolution dimensions, got {name}={values}"
+        )
+    return values
+
+
+def _is_int(value):
+    return isinstance(value, int | torch.SymInt) or hasattr(value, "__index__")
+
+
+def at_least(op, name, values, low):
+    """Raise RuntimeError where one of `values` is below `low`."""
+    if any(value < low for value in values):
+        word = {0: "non-negative", 1: "positive"}[low]
+        raise RuntimeError(f"{op}(): {name}: expected {word} numbers, got {values}")

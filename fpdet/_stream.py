@@ -1,0 +1,36 @@
+"""Streams of random bits: an int64 tensor (seed, counter), advanced by every call that draws from it."""
+
+import torch
+
+
+@torch.library.custom_op("fpdet::stream_advance", mutates_args=("stream",))
+def stream_advance(stream: torch.Tensor) -> torch.Tensor:
+    """A copy of (seed, counter) to draw with; then counter += 1."""
+    draw = stream.clone()
+    stream[1] += 1
+    return draw
+
+
+@stream_advance.register_fake
+def _(stream):
+    return torch.empty_like(stream)
+
+
+def new(seed, counter=0):
+    """The stream (seed, counter); a seed above 2^63 - 1 keeps its 64 bits."""
+    signed = seed - 2**64 if seed >= 2**63 else seed
+    return torch.tensor([signed, counter], dtype=torch.int64)
+
+
+def draw_from(stream, arithmetic):
+    """What an op under `arithmetic` draws with; None where nothing is drawn or no stream is given."""
+    if stream is None:
+        return None
+    if not isinstance(stream, torch.Tensor):
+        raise TypeError(f"stream: expected an int64 tensor of shape (2,), got {type(stream).__name__}")
+    if stream.dtype != torch.int64 or stream.shape != (2,):
+        raise ValueError(
+            "stream: expected an int64 tensor of shape (2,), "
+            f"got {stream.dtype} of shape {tuple(stream.shape)}"
+        )
+    return stream_advance(stream) if arithmetic.draws else None
