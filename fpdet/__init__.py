@@ -1,3 +1,4 @@
+# ruff: noqa: F401  (the imports for type checkers)
 """fpdet: convolution and SGD whose every bit is specified.
 
 Names load on first use, so ``import fpdet.core`` (NumPy) does not import torch.

@@ -151,9 +151,7 @@ class Arithmetic:
         options = [word.partition("=") for word in words if _is_option(word)]
         words = [word for word in words if not _is_option(word)]
         if not 1 <= len(words) <= 4:
-            raise ValueError(
-                f"arithmetic: expected '<rounding> <order> <accumulator> <fused>', got {text!r}"
-            )
+            raise ValueError(f"arithmetic: expected '<rounding> <order> <accumulator> <fused>', got {text!r}")
         given = dict(zip(("rounding", "order", "accumulator", "fused"), words, strict=False))
         if "fused" in given:
             given["fused"] = one_of("fused", given["fused"], ("fused", "unfused")) == "fused"
@@ -209,9 +207,9 @@ class PassArithmetic:
         TypeError: a pass is neither an Arithmetic nor a string.
     """
 
-    forward: Arithmetic = Arithmetic()  # noqa: RUF009 (immutable)
-    grad_input: Arithmetic = Arithmetic()  # noqa: RUF009
-    grad_weight: Arithmetic = Arithmetic()  # noqa: RUF009
+    forward: Arithmetic = Arithmetic()
+    grad_input: Arithmetic = Arithmetic()
+    grad_weight: Arithmetic = Arithmetic()
 
     def __post_init__(self):
         for f in fields(self):
@@ -233,9 +231,7 @@ def _parsed(text):
         return Arithmetic.parse(text)
     parts = text.split("|")
     if len(parts) != 3:
-        raise ValueError(
-            f"arithmetic: expected 'forward | grad_input | grad_weight', got {text!r}"
-        )
+        raise ValueError(f"arithmetic: expected 'forward | grad_input | grad_weight', got {text!r}")
     return PassArithmetic(*(Arithmetic.parse(part) for part in parts))
 
 
@@ -244,9 +240,7 @@ def _one(argument, value):
         return value
     if isinstance(value, str):
         return Arithmetic.parse(value)
-    raise TypeError(
-        f"{argument}: expected fpdet.Arithmetic or its string, got {type(value).__name__}"
-    )
+    raise TypeError(f"{argument}: expected fpdet.Arithmetic or its string, got {type(value).__name__}")
 
 
 def as_arithmetic(value):
@@ -258,8 +252,7 @@ def as_arithmetic(value):
     if isinstance(value, str):
         return _parsed(value)
     raise TypeError(
-        "arithmetic: expected fpdet.Arithmetic, fpdet.PassArithmetic or a string, "
-        f"got {type(value).__name__}"
+        f"arithmetic: expected fpdet.Arithmetic, fpdet.PassArithmetic or a string, got {type(value).__name__}"
     )
 
 

@@ -5,12 +5,12 @@ from typing import NamedTuple
 
 from fpdet._arithmetic import FORMATS, ROUNDINGS
 from fpdet._order import KINDS, WITHOUT_TREE
+from fpdet._slow import HARDWARE_ROUNDINGS, NATIVE_FORMATS
 
 NATIVE, SLOW, UNSUPPORTED = "native", "slow path", "unsupported"
 CONVOLUTIONS = tuple(f"{name}{d}d" for name in ("conv", "conv_transpose") for d in (1, 2, 3))
 POINTWISE = ("round", "sgd")
 DEVICES = ("cpu", "cuda")
-HARDWARE = ("nearest_even", "toward_zero", "upward", "downward")
 NOTE = (
     "Convolutions: forward, both backwards and double backward alike. Additions that autograd makes "
     "itself (gradients of a value used twice, .grad +=) are torch's: nearest_even in the tensor's "
@@ -58,7 +58,7 @@ def _status(op, rounding, order, format, device):
         return SLOW
     if order == "exact" and format != "output dtype":
         return UNSUPPORTED
-    fast = rounding in HARDWARE and order not in WITHOUT_TREE and format in ("float32", "float64")
+    fast = rounding in HARDWARE_ROUNDINGS and order not in WITHOUT_TREE and format in NATIVE_FORMATS
     return NATIVE if fast else SLOW
 
 

@@ -25,13 +25,10 @@ def tensors(op, **named):
             expected = ", ".join(str(dtype) for dtype in DTYPES)
             raise NotImplementedError(f"{op}(): {name}: expected one of {expected}, got {tensor.dtype}")
         if tensor.dtype != first.dtype:
-            raise RuntimeError(
-                f"{op}(): {name}: expected {first.dtype} as {first_name} has, got {tensor.dtype}"
-            )
+            raise RuntimeError(f"{op}(): {name}: expected {first.dtype} as {first_name} has, got {tensor.dtype}")
         if tensor.device.type not in DEVICES:
             raise NotImplementedError(
-                f"{op}(): {name}: expected a tensor on the CPU, got one on {tensor.device}; "
-                "move it with .cpu()"
+                f"{op}(): {name}: expected a tensor on the CPU, got one on {tensor.device}; move it with .cpu()"
             )
         if tensor.device != first.device:
             raise RuntimeError(

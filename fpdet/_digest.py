@@ -49,8 +49,7 @@ def _feed(sha, value):
         _feed_text(sha, type(value).__name__, repr(value))
     else:
         raise TypeError(
-            "digest: expected a tensor, array, module, mapping, sequence or scalar, "
-            f"got {type(value).__name__}"
+            f"digest: expected a tensor, array, module, mapping, sequence or scalar, got {type(value).__name__}"
         )
 
 

@@ -75,9 +75,7 @@ def _fake_grad_input(
     return _empty((grad_output.shape[0], channels, *input_size), grad_output, weight)
 
 
-def _fake_grad_weight(
-    grad_output, input, stride, padding, dilation, groups, kernel_size, arithmetic, draw, pass_tag
-):
+def _fake_grad_weight(grad_output, input, stride, padding, dilation, groups, kernel_size, arithmetic, draw, pass_tag):
     size = (grad_output.shape[1], input.shape[1] // groups, *kernel_size)
     return _empty(size, grad_output, input)
 
@@ -98,9 +96,7 @@ def _fake_round(x, format, rounding, draw, batch_offset):
 
 
 def _op(slot, arithmetic):
-    name = {"output": "convolution", "input": "convolution_grad_input"}.get(
-        slot, "convolution_grad_weight"
-    )
+    name = {"output": "convolution", "input": "convolution_grad_input"}.get(slot, "convolution_grad_weight")
     return getattr(ops, name + "_by_pass" if SEPARATOR in arithmetic else name).default
 
 
@@ -110,9 +106,7 @@ def _contract(slot, tensors, sizes, geometry, arithmetic, draw, tag, batch_offse
     op = _op(slot, arithmetic)
     if slot == "weight":
         return op(first, second, *geometry, sizes[slot], arithmetic, draw, tag)
-    return op(
-        first, second, None, *geometry, sizes[slot], arithmetic, draw, tag, batch_offset
-    )
+    return op(first, second, None, *geometry, sizes[slot], arithmetic, draw, tag, batch_offset)
 
 
 def _slots(slot, grad, first, second):
@@ -138,9 +132,7 @@ def _backward(
             results.append(grad.new_empty(0))
             continue
         tag = base_tag + _derivative_tag(result, slot)
-        results.append(
-            _contract(result, tensors, sizes, geometry, arithmetic, draw, tag, batch_offset)
-        )
+        results.append(_contract(result, tensors, sizes, geometry, arithmetic, draw, tag, batch_offset))
     if output_mask[2]:
         text = grad_weight_arithmetic(arithmetic)
         results.append(ops.channel_sum.default(grad, text, draw, base_tag + GRAD_BIAS))
@@ -208,9 +200,7 @@ def _double_backward(ctx, *cotangents):
     _, sizes = _slots(slot, grad, first, second)
 
     def contract(result, tensors, kind):
-        return _contract(
-            result, tensors, sizes, ctx.geometry, text, draw, tag + kind, ctx.batch_offset
-        )
+        return _contract(result, tensors, sizes, ctx.geometry, text, draw, tag + kind, ctx.batch_offset)
 
     grad_grad = grad_first = grad_second = None
     if ctx.needs_input_grad[0]:
@@ -284,9 +274,7 @@ def _define(name, schema, kernel, fake, backward=None, setup=None):
 def _describe(name, fake, backward=None, setup=None):
     torch.library.register_fake(f"fpdet::{name}", fake, lib=_definitions)
     if backward is not None:
-        torch.library.register_autograd(
-            f"fpdet::{name}", backward, setup_context=setup, lib=_definitions
-        )
+        torch.library.register_autograd(f"fpdet::{name}", backward, setup_context=setup, lib=_definitions)
 
 
 def _by_pass(name):

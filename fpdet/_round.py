@@ -34,9 +34,7 @@ def round(
     """
     _check.tensors("round", x=x)
     format = format_word("format", format)
-    chosen = Arithmetic(
-        rounding, "sequential", bits=bits, variant=variant, seed=seed, keyed_by=keyed_by
-    )
+    chosen = Arithmetic(rounding, "sequential", bits=bits, variant=variant, seed=seed, keyed_by=keyed_by)
     words = chosen.text.split()
     text = " ".join([words[0], *words[4:]])
     draw = _stream.draw_from(stream, chosen)

@@ -30,7 +30,6 @@ def draw_from(stream, arithmetic):
         raise TypeError(f"stream: expected an int64 tensor of shape (2,), got {type(stream).__name__}")
     if stream.dtype != torch.int64 or stream.shape != (2,):
         raise ValueError(
-            "stream: expected an int64 tensor of shape (2,), "
-            f"got {stream.dtype} of shape {tuple(stream.shape)}"
+            f"stream: expected an int64 tensor of shape (2,), got {stream.dtype} of shape {tuple(stream.shape)}"
         )
     return stream_advance(stream) if arithmetic.draws else None

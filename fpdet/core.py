@@ -76,7 +76,7 @@ def _operands(**named: ArrayLike) -> tuple[list[NDArray], np.dtype]:
     # A Python number is a float64 operand but, as in NumPy, does not widen the result's type.
     strong = [a for a, x in zip(arrays, named.values()) if not isinstance(x, (int, float))]
     dtype = np.result_type(*(strong or [np.float64]))
-    return [np.ascontiguousarray(a) for a in np.broadcast_arrays(*arrays)], dtype
+    return [np.asarray(a, order="C") for a in np.broadcast_arrays(*arrays)], dtype
 
 
 _OWN_FORMAT = {np.dtype(np.float16): "float16", np.dtype(np.float32): "float32", np.dtype(np.float64): "float64"}

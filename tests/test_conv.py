@@ -44,10 +44,10 @@ SHAPES = (  # N, C, K, groups, input size, kernel, stride, padding, dilation
 )
 
 
-def words(rounding, order, accumulator, fused, bits, variant, seed):
+def words(rounding, order, accumulator, fused, bits, variant, seed, keyed_by="position"):
     """The Arithmetic in words, and as the oracle's Rules."""
     rules = reference.Rules(
-        rounding, order, "auto", fused, bits=bits, variant=variant, seed=seed, counter=5, batch_offset=3
+        rounding, order, "auto", fused, bits=bits, variant=variant, seed=seed, keyed_by=keyed_by, counter=5, batch_offset=3
     )
     text = [rounding, order]
     if order != "exact":
@@ -56,7 +56,7 @@ def words(rounding, order, accumulator, fused, bits, variant, seed):
     if order not in ("exact", "kahan", "neumaier"):
         text.append("fused" if fused else "unfused")
     if rounding == "stochastic":
-        text += [f"bits={bits}", f"variant={variant}", f"seed={seed}"]
+        text += [f"bits={bits}", f"variant={variant}", f"seed={seed}", f"keyed_by={keyed_by}"]
     return " ".join(text), rules
 
 
@@ -77,6 +77,7 @@ def cases(count):
             SHAPES[pick[5] % len(SHAPES)],
             ("spread", "hard", "special", "small")[pick[6] % 4],
             pick[7] % 1000,
+            ("position", "position", "operands")[pick[8] % 3],
         )
 
 
@@ -102,9 +103,9 @@ def assert_same(got, expected, label):
 
 @pytest.mark.parametrize("case", list(cases(294)), ids=lambda c: "-".join(map(str, c[:7])).replace(" ", ""))
 def test_all_passes_equal_the_oracle(case):
-    rounding, order, accumulator, fused, bits, variant, dtype, shape, kind, seed = case
+    rounding, order, accumulator, fused, bits, variant, dtype, shape, kind, seed, keyed_by = case
     n, c, k, groups, size, kernel, stride, padding, dilation = shape
-    text, rules = words(rounding, order, accumulator, fused, bits, variant, seed)
+    text, rules = words(rounding, order, accumulator, fused, bits, variant, seed, keyed_by)
     draw = torch.tensor([seed, 5])
     x = tensor(values((n, c, *size), seed + 1, kind), dtype)
     weight = tensor(values((k, c // groups, *kernel), seed + 2, "small" if kind == "small" else "hard"), dtype)

@@ -9,6 +9,7 @@ Three users: setup.py (the two libraries of the package), `make test-sanitizers`
 
 from __future__ import annotations
 
+import fcntl
 import importlib.metadata
 import importlib.util
 import json
@@ -76,12 +77,15 @@ class Plan:
 
     def run(self) -> None:
         self.folder.mkdir(parents=True, exist_ok=True)
-        _write_if_changed(self.folder / "build.ninja", "\n".join(["ninja_required_version = 1.8\n", *self.rules, *self.steps]))
         command = [*_ninja(), "-C", str(self.folder), "--quiet", "-k", "0"]  # show every error at once
         if jobs := os.environ.get("MAX_JOBS"):
             command += ["-j", jobs]
-        if subprocess.run(command, stdout=sys.stderr).returncode != 0:
-            raise BuildError(f"the build in {self.folder} failed; the compiler's messages stand above")
+        with open(self.folder / "lock", "w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)  # ninja does not guard its log against a second ninja
+            text = ["ninja_required_version = 1.8\n", *self.rules, *self.steps]
+            _write_if_changed(self.folder / "build.ninja", "\n".join(text))
+            if subprocess.run(command, stdout=sys.stderr).returncode != 0:
+                raise BuildError(f"the build in {self.folder} failed; the compiler's messages stand above")
 
 
 def _quoted(word: str) -> str:

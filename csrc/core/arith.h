@@ -223,11 +223,12 @@ class Arith {
   }
 
   // R of one rounded operation; 0 where the rounding is not stochastic.
-  FPDET_HD uint32_t draw(RandomBits& random, int64_t event, Operation operation, double a,
-                         double b = 0.0, double c = 0.0) const {
+  template <class... Operands>
+  FPDET_HD uint32_t draw(RandomBits& random, int64_t event, Operation operation,
+                         Operands... operands) const {
     if (arithmetic_.rounding != Rounding::Stochastic) return 0;
     if (arithmetic_.stochastic.keyed_by_operands) {
-      return operand_bits(arithmetic_.stochastic, operation, a, b, c);
+      return operand_bits(arithmetic_.stochastic, operation, operands...);
     }
     return random.at(event);
   }

@@ -87,28 +87,14 @@ class RandomBits {
 // What is rounded, for operand-keyed draws.
 enum class Operation : uint32_t { Add = 1, Multiply = 2, Fma = 3, Divide = 4, Convert = 5, Exact = 6 };
 
-// How many operands each of them has.
-FPDET_HD constexpr int operand_count(Operation operation) {
-  switch (operation) {
-    case Operation::Fma:
-      return 3;
-    case Operation::Convert:
-    case Operation::Exact:
-      return 1;
-    default:
-      return 2;
-  }
-}
-
-// R as a hash of the operands: one chained Philox call each, keyed by seed and operation, so that
-// other operands, or the same ones swapped, give other bits. All NaNs count as one. The operand of an
-// exact sum is the sum itself, rounded to binary64 by to_odd.
-FPDET_HD constexpr uint32_t operand_bits(const StochasticSpec& spec, Operation operation, double a,
-                                         double b = 0.0, double c = 0.0) {
-  const double operands[] = {a, b, c};
+// R as a hash of the operands: one chained Philox call for the binary64 pattern of each, starting from
+// (seed, operation). Swapping operands gives other bits.
+template <class... Operands>
+FPDET_HD constexpr uint32_t operand_bits(const StochasticSpec& spec, Operation operation,
+                                         Operands... operands) {
   PhiloxBlock words{low_word(spec.seed), high_word(spec.seed), static_cast<uint32_t>(operation), 0};
-  for (int i = 0; i < operand_count(operation); ++i) {
-    const uint64_t pattern = is_nan(operands[i]) ? kCanonicalNanBits : to_bits(operands[i]);
+  for (const double x : {operands...}) {
+    const uint64_t pattern = to_bits(x);
     words = philox({words.w0, words.w1}, {low_word(pattern), high_word(pattern), words.w2, words.w3});
   }
   return words.w0 >> (32 - spec.bits);

@@ -120,9 +120,7 @@ FPDET_HD double reduce_exact(int64_t terms, const double* bias, const Format& ou
     }
   }
   if (bias != nullptr) sum.add(*bias);
-  const uint32_t bits =
-      arithmetic.rounding == Rounding::Stochastic ? random.at(2 * terms + 1) : 0;
-  return sum.round(output, arithmetic.rounding, arithmetic.stochastic, bits);
+  return sum.round(output, arithmetic, random, 2 * terms + 1);
 }
 
 }  // namespace detail

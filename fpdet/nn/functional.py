@@ -20,8 +20,6 @@ Source: docs/semantics.md, "Terms"; shapes as in torch.nn.functional.
 
 from math import prod
 
-import torch
-
 from fpdet import _check, _ops, _slow, _stream
 from fpdet._arithmetic import DEFAULT, Arithmetic, PassArithmetic, as_arithmetic
 from fpdet._order import TERMS_MAX
@@ -35,7 +33,12 @@ __all__ = [
     "conv_transpose3d",
 ]
 
-_parse = torch.compiler.assume_constant_result(as_arithmetic)
+
+def _parse(text):
+    return as_arithmetic(text)
+
+
+_parse._dynamo_marked_constant = True  # torch.compiler.assume_constant_result, without importing the compiler
 
 
 def _arithmetic(value):
@@ -52,9 +55,7 @@ def _batched(op, spatial, input, weight, bias):
             f"but got input of size: {list(input.shape)}"
         )
     if weight.dim() != spatial + 2:
-        raise RuntimeError(
-            f"{op}(): weight: expected {spatial + 2} dimensions, got size {list(weight.shape)}"
-        )
+        raise RuntimeError(f"{op}(): weight: expected {spatial + 2} dimensions, got size {list(weight.shape)}")
     return input if input.dim() == spatial + 2 else input.unsqueeze(0)
 
 
@@ -85,9 +86,7 @@ def _check_geometry(op, x, weight, bias, stride, dilation, groups, *, transposed
             f"but got bias of size {list(bias.shape)} instead"
         )
     if any(n == 0 for n in size[2:]) and size[0] and size[1]:
-        raise RuntimeError(
-            f"{op}(): input: only zero batch or zero channel inputs are supported, got shape {size}"
-        )
+        raise RuntimeError(f"{op}(): input: only zero batch or zero channel inputs are supported, got shape {size}")
 
 
 def _check_terms(op, x, weight, groups, spatial_out):
@@ -212,9 +211,7 @@ def conv1d(
     "valid". Each output is the sum over terms (c, s) of the group's weight, zero padding
     included as +0, then the bias. Arguments by keyword, dtypes, errors: see the module.
     """
-    return _conv(
-        1, input, weight, bias, stride, padding, dilation, groups, arithmetic, stream, batch_offset
-    )
+    return _conv(1, input, weight, bias, stride, padding, dilation, groups, arithmetic, stream, batch_offset)
 
 
 def conv2d(
@@ -236,9 +233,7 @@ def conv2d(
     "valid". Each output is the sum over terms (c, r, s) of the group's weight, zero padding
     included as +0, then the bias. Arguments by keyword, dtypes, errors: see the module.
     """
-    return _conv(
-        2, input, weight, bias, stride, padding, dilation, groups, arithmetic, stream, batch_offset
-    )
+    return _conv(2, input, weight, bias, stride, padding, dilation, groups, arithmetic, stream, batch_offset)
 
 
 def conv3d(
@@ -260,9 +255,7 @@ def conv3d(
     "valid". Each output is the sum over terms (c, t, r, s) of the group's weight, zero padding
     included as +0, then the bias. Arguments by keyword, dtypes, errors: see the module.
     """
-    return _conv(
-        3, input, weight, bias, stride, padding, dilation, groups, arithmetic, stream, batch_offset
-    )
+    return _conv(3, input, weight, bias, stride, padding, dilation, groups, arithmetic, stream, batch_offset)
 
 
 def conv_transpose1d(

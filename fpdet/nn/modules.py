@@ -99,9 +99,7 @@ class _Conv(_Arithmetic):
         x = input if batched else input.unsqueeze(0)
         pad = self._reversed_padding_repeated_twice
         x = padded(x, pad, self.padding_mode, as_arithmetic(self._arithmetic))
-        y = self._convolution(
-            x, weight, bias, self.stride, 0, self.dilation, self.groups, **self._numbers()
-        )
+        y = self._convolution(x, weight, bias, self.stride, 0, self.dilation, self.groups, **self._numbers())
         return y if batched else y.squeeze(0)
 
 

@@ -56,15 +56,17 @@ def sgd_step(
     maximize=False,
     rescale=1.0,
     first_step=False,
+    n=0,
     rules=DEFAULT,
     dtype=None,
 ):
     """One step of SGD on one tensor: (new param, new momentum buffer or None). ``order`` plays no part.
 
-    Scalars are float64, rounded once to nearest even into the accumulator's format; which steps take place is decided
-    by the scalars as given. Each multiply-add is x + c*y. Events: step i has 2i (the product of a multiply-add that is
-    not fused) and 2i+1; weight decay 0, momentum * buffer 1, its addition 2, nesterov 3, division 4, update 5; then 12
-    converts the buffer and 13 the parameter. The steps that follow use the buffer as it was before conversion.
+    ``n`` is the number of the tensor in the call. Scalars are float64, rounded once to nearest even into the
+    accumulator's format; which steps take place is decided by the scalars as given. Each multiply-add is x + c*y.
+    Events: step i has 2i (the product of a multiply-add that is not fused) and 2i+1; weight decay 0, momentum * buffer
+    1, its addition 2, nesterov 3, division 4, update 5; then 12 converts the buffer and 13 the parameter. The steps
+    that follow use the buffer as it was before conversion.
     """
     dtype, param, grad = dtype_of(param, dtype), as_values(param), as_values(grad)
     accumulator, rules = rules.accumulator_format(dtype), rules.for_pass(SGD)
@@ -74,7 +76,7 @@ def sgd_step(
     buffer = None if momentum == 0 else np.empty_like(param) if first_step else as_values(buffer).copy()
 
     def value(index, element):
-        r, store = rules.rounder(accumulator, 0, element), rules.rounder(dtype, 0, element)
+        r, store = rules.rounder(accumulator, n, element), rules.rounder(dtype, n, element)
 
         def multiply_add(a, b, c, event):
             return r.fma(a, b, c, event + 1) if rules.fused else r.add(c, r.mul(a, b, event), event + 1)

@@ -72,7 +72,8 @@ void plan_tiles(Task& task) {
   task.row_tiles = ceil_div(task.rows, kMaxRows);
   const int64_t tile_rows = ceil_div(task.rows, task.row_tiles);
   task.panels = ceil_div(task.cols, kPanel<T>);
-  task.chunk = at_most(task.tiles.terms > 0 ? at_most(task.tiles.terms, 4096) : kChunk, task.terms);
+  task.chunk = at_most(task.tiles.terms > 0 ? at_most(task.tiles.terms, 4096) : kChunk,
+                       at_least(task.terms, 1));
 
   // Rows of a block: all of them where their partials of one panel fit.
   const int64_t tile_stack = tile_rows * task.depth * kPanel<T> * kSize;
@@ -229,6 +230,7 @@ void pack_left_typed(const Task& task, int64_t begin, int64_t end) {
 
 void pack_left(const void* opaque, int64_t begin, int64_t end) {
   const Task& task = *static_cast<const Task*>(opaque);
+  const EnvironmentGuard guard(task.arithmetic.rounding);
   with_types(task, [&]<class T, class S>(T, S) { pack_left_typed<T, S>(task, begin, end); });
 }
 

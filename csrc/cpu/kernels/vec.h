@@ -188,18 +188,21 @@ FPDET_INLINE V<T> gather(const S* p, int64_t stride, uint32_t mask) {
   }
   if constexpr (sizeof(T) == 8 && __is_same(S, float)) {
     if (stride == 1) {
-      return _mm512_cvtps_pd(_mm256_maskz_loadu_ps(static_cast<__mmask8>(mask), p));
+      const auto lanes = static_cast<__mmask8>(mask);
+      return _mm512_maskz_cvtps_pd(lanes, _mm256_maskz_loadu_ps(lanes, p));
     }
   }
   if constexpr (sizeof(T) == 4 && __is_same(S, BFloat16)) {
     if (stride == 1) {
-      const __m256i half = _mm256_maskz_loadu_epi16(static_cast<__mmask16>(mask), p);
-      return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16));
+      const auto lanes = static_cast<__mmask16>(mask);
+      const __m512i bits = _mm512_maskz_cvtepu16_epi32(lanes, _mm256_maskz_loadu_epi16(lanes, p));
+      return _mm512_castsi512_ps(_mm512_maskz_slli_epi32(lanes, bits, 16));
     }
   }
   if constexpr (sizeof(T) == 4 && __is_same(S, Float16)) {
     if (stride == 1) {
-      return _mm512_cvtph_ps(_mm256_maskz_loadu_epi16(static_cast<__mmask16>(mask), p));
+      const auto lanes = static_cast<__mmask16>(mask);
+      return _mm512_maskz_cvtph_ps(lanes, _mm256_maskz_loadu_epi16(lanes, p));
     }
   }
 #elif defined(__AVX2__)

@@ -1,0 +1,236 @@
+// SPDX-License-Identifier: MIT
+// The CPU kernels without Python or torch: every pass of small convolutions, by every instruction set of
+// this machine, several tilings and on several threads, equals the slow path bit for bit. Prints the
+// slow path's digests. Buffers are exactly as long as they must be: a read beyond shows under ASan.
+#include <exception>
+#include <thread>
+#include <vector>
+
+#include "core/conv.h"
+#include "core/words.h"
+#include "cpu/contraction.h"
+#include "cpu/dispatch.h"
+#include "cpu/fast_contraction.h"
+#include "digest.h"
+
+namespace {
+
+using namespace fpdet;
+using native::Digest;
+using native::Failures;
+using native::Generator;
+
+struct Case {
+  const char* name;
+  ConvShape shape;
+  bool channels_last;
+};
+
+ConvShape conv(int64_t samples, int64_t groups, int64_t c, int64_t k, std::vector<int64_t> in,
+               int64_t kernel, int64_t stride, int64_t pad, int64_t dilation) {
+  ConvShape s;
+  s.samples = samples;
+  s.groups = groups;
+  s.in_channels = c;
+  s.out_channels = k;
+  const size_t skip = static_cast<size_t>(kAxes) - in.size();
+  for (size_t i = 0; i < in.size(); ++i) {
+    s.in[skip + i] = in[i];
+    s.kernel[skip + i] = kernel;
+    s.stride[skip + i] = stride;
+    s.pad[skip + i] = pad;
+    s.dilation[skip + i] = dilation;
+    s.out[skip + i] = (in[i] + 2 * pad - dilation * (kernel - 1) - 1) / stride + 1;
+  }
+  return s;
+}
+
+TensorStrides strides(int64_t channels, const int64_t (&size)[kAxes], bool channels_last) {
+  const int64_t pixels = size[0] * size[1] * size[2];
+  const int64_t step = channels_last ? channels : 1;
+  TensorStrides t;
+  t.n = channels * pixels;
+  t.c = channels_last ? 1 : pixels;
+  t.x[0] = size[1] * size[2] * step;
+  t.x[1] = size[2] * step;
+  t.x[2] = step;
+  return t;
+}
+
+template <class T>
+std::vector<T> values(Generator& random, int64_t count) {
+  std::vector<T> result(static_cast<size_t>(count));
+  for (T& x : result) {
+    store(soft_round(random.near_one(), kFormatOf<T>, Rounding::NearestEven), x);
+  }
+  return result;
+}
+
+void serial(int64_t count, int64_t, const std::function<void(int64_t, int64_t)>& body) {
+  if (count > 0) body(0, count);
+}
+
+void three_threads(int64_t count, int64_t, const std::function<void(int64_t, int64_t)>& body) {
+  std::vector<std::thread> threads;
+  std::exception_ptr errors[3];
+  for (int64_t i = 0; i < 3; ++i) {
+    const int64_t begin = count * i / 3, end = count * (i + 1) / 3;
+    if (begin == end) continue;
+    threads.emplace_back([&, i, begin, end] {
+      try {
+        body(begin, end);
+      } catch (...) {
+        errors[i] = std::current_exception();
+      }
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  for (const std::exception_ptr& error : errors) {
+    if (error) std::rethrow_exception(error);
+  }
+}
+
+/// All passes of one convolution; `left` and `right` as forward, grad_input and grad_weight have them.
+template <class T>
+class Convolution {
+ public:
+  Convolution(const Case& test, Generator& random) : s_(test.shape) {
+    const int64_t c = s_.groups * s_.in_channels, k = s_.groups * s_.out_channels;
+    in_ = strides(c, s_.in, test.channels_last);
+    out_ = strides(k, s_.out, test.channels_last);
+    weight_ = strides(s_.in_channels, s_.kernel, test.channels_last);
+    x_ = values<T>(random, s_.samples * in_.n);
+    w_ = values<T>(random, k * weight_.n);
+    g_ = values<T>(random, s_.samples * out_.n);
+    bias_ = values<T>(random, k);
+  }
+
+  template <class Run>
+  std::vector<std::vector<T>> passes(cpu::ContractionCall call, const Run& run) const {
+    std::vector<std::vector<T>> results;
+    const auto result = [&](size_t size) {
+      results.emplace_back(size);
+      call.out = results.back().data();
+    };
+    call.problem = forward_contraction(s_, in_, weight_, out_);
+    call.left = w_.data();
+    call.right = x_.data();
+    call.bias = bias_.data();
+    result(g_.size());
+    run(call);
+
+    call.bias = nullptr;
+    call.right = g_.data();
+    result(x_.size());
+    for (int64_t residue = 0; residue < grad_input_residues(s_); ++residue) {
+      call.problem = grad_input_contraction(s_, out_, weight_, in_, residue);
+      run(call);
+    }
+
+    call.problem = grad_weight_contraction(s_, out_, in_, weight_);
+    call.left = g_.data();
+    call.right = x_.data();
+    result(w_.size());
+    run(call);
+
+    call.problem = channel_sum_contraction(s_, out_, 1);
+    call.left = nullptr;
+    call.right = g_.data();
+    result(bias_.size());
+    run(call);
+    return results;
+  }
+
+ private:
+  ConvShape s_;
+  TensorStrides in_, out_, weight_;
+  std::vector<T> x_, w_, g_, bias_;
+};
+
+template <class T>
+bool equal(const std::vector<std::vector<T>>& a, const std::vector<std::vector<T>>& b) {
+  for (size_t pass = 0; pass < a.size(); ++pass) {
+    for (size_t i = 0; i < a[pass].size(); ++i) {
+      if (!native::same(widen(a[pass][i]), widen(b[pass][i]))) return false;
+    }
+  }
+  return a.size() == b.size();
+}
+
+template <class T>
+void check(const Case& test, Scalar scalar, const std::string& dtype, const std::string& words,
+           Failures& failures) {
+  const ParsedArithmetic parsed = parse_arithmetic(words);
+  Generator random(6);
+  const Convolution<T> convolution(test, random);
+  cpu::ContractionCall call;
+  call.scalar = scalar;
+  call.order = parsed.order;
+  call.arithmetic = Arithmetic{parsed.rounding, scalar == Scalar::Float64 ? kFloat64 : kFloat32,
+                               parsed.fused, parsed.stochastic};
+  if (!parsed.accumulator_auto) call.arithmetic.format = parsed.format;
+  const std::string name = std::string(test.name) + "/" + dtype + "/" + words;
+
+  const auto slow = convolution.passes(
+      call, [](const cpu::ContractionCall& c) { cpu::slow_contraction(c, serial); });
+  Digest digest;
+  for (const auto& pass : slow) {
+    for (const T& x : pass) digest.add(widen(x));
+  }
+  std::string label = name;
+  for (char& c : label) c = c == ' ' ? '_' : c;
+  digest.print(label);
+
+  const auto threaded = convolution.passes(
+      call, [](const cpu::ContractionCall& c) { cpu::slow_contraction(c, three_threads); });
+  failures.expect(equal(slow, threaded), "slow path on three threads: " + name);
+  for (const std::string& set : cpu::instruction_sets()) {
+    cpu::set_instruction_set(set);
+    for (const int64_t tile : {0, 1, 5}) {
+      cpu::set_tiles(tile, tile, tile, tile);
+      const auto fast = convolution.passes(call, [](const cpu::ContractionCall& c) {
+        // What the fast path does not cover is the slow path's, here as in the package.
+        cpu::fast_contraction_covers(c) ? cpu::fast_contraction(c, three_threads)
+                                        : cpu::slow_contraction(c, serial);
+      });
+      failures.expect(equal(slow, fast), set + ", tiles " + std::to_string(tile) + ": " + name);
+    }
+  }
+  cpu::set_tiles(0, 0, 0, 0);
+  cpu::set_instruction_set("");
+}
+
+}  // namespace
+
+int main() {
+  const Case cases[] = {
+      {"3x3", conv(2, 1, 3, 5, {5, 6}, 3, 1, 1, 1), false},
+      {"3x3_channels_last", conv(2, 1, 3, 5, {5, 6}, 3, 1, 1, 1), true},
+      {"grouped_strided_dilated", conv(2, 2, 3, 2, {9, 8}, 3, 2, 2, 2), false},
+      {"depthwise", conv(1, 5, 1, 1, {7, 19}, 3, 1, 1, 1), false},
+      {"1x1", conv(1, 1, 17, 35, {7, 5}, 1, 1, 0, 1), false},
+      {"1d", conv(3, 1, 4, 3, {40}, 5, 3, 2, 1), false},
+      {"3d", conv(1, 1, 2, 3, {3, 4, 5}, 2, 1, 1, 1), false},
+  };
+  Failures failures;
+  for (const Case& test : cases) {
+    for (const char* rounding : {"nearest_even", "toward_zero", "upward", "downward"}) {
+      for (const char* order : {"sequential auto fused", "reverse auto fused", "blocked(7) auto fused",
+                                "pairwise auto unfused", "split(3) auto fused", "strided(4) auto unfused",
+                                "shuffled(5) auto fused"}) {
+        const std::string words = std::string(rounding) + " " + order;
+        check<float>(test, Scalar::Float32, "float32", words, failures);
+        check<double>(test, Scalar::Float64, "float64", words, failures);
+      }
+    }
+    for (const char* words : {"nearest_even blocked(7) auto fused", "upward blocked(7) auto fused"}) {
+      check<BFloat16>(test, Scalar::BFloat16, "bfloat16", words, failures);
+      check<Float16>(test, Scalar::Float16, "float16", words, failures);
+    }
+    for (const char* words : {"stochastic blocked(7) auto fused bits=8", "to_odd kahan bfloat16",
+                              "nearest_away neumaier auto", "downward exact"}) {
+      check<float>(test, Scalar::Float32, "float32", words, failures);
+    }
+  }
+  return failures.status();
+}
