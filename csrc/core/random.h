@@ -93,7 +93,8 @@ template <class... Operands>
 FPDET_HD constexpr uint32_t operand_bits(const StochasticSpec& spec, Operation operation,
                                          Operands... operands) {
   PhiloxBlock words{low_word(spec.seed), high_word(spec.seed), static_cast<uint32_t>(operation), 0};
-  for (const double x : {operands...}) {
+  const double list[] = {operands...};
+  for (const double x : list) {
     const uint64_t pattern = to_bits(x);
     words = philox({words.w0, words.w1}, {low_word(pattern), high_word(pattern), words.w2, words.w3});
   }

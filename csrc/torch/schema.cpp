@@ -24,4 +24,10 @@ STABLE_TORCH_LIBRARY(fpdet, m) {
       "sgd_(Tensor(a!)[] params, Tensor[] grads, Tensor(b!)[] momentum_buffers, bool first_step, "
       "float lr, float momentum, float dampening, float weight_decay, bool nesterov, bool maximize, "
       "float rescale, str arithmetic, Tensor? draw) -> ()");
+
+  // Knobs and probes, not arithmetic.
+  m.def("instruction_sets() -> str[]");
+  m.def("set_instruction_set(str name) -> str");
+  m.def("read_environments() -> int[]");
+  m.def("write_environments(int value) -> ()");
 }

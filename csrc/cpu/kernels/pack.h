@@ -178,6 +178,10 @@ inline uint32_t inside_mask(const Piece& p, const Entry& other, const Extent& ex
   return mask;
 }
 
+inline bool same_coordinates(const Entry& a, const Entry& b) {
+  return a.x[0] == b.x[0] && a.x[1] == b.x[1] && a.x[2] == b.x[2];
+}
+
 /// What packing one vector of entries costs, roughly, in loads.
 inline int piece_cost(const Piece* pieces, int count) {
   int cost = 0;
@@ -283,14 +287,16 @@ class Packer {
       const int count = make_pieces(terms.entry + t, m, pieces);
       V<T> rows[kW];
       for (int l = 0; l < kW; ++l) rows[l] = V<T>{};
+      uint32_t masks[kW];
       for (int l = 0; l < n; ++l) {
         const Entry& e = outer.entry[begin + l];
         const S* base = data_ + e.offset;
-        V<T> v = gather<T>(base + pieces[0].first.offset, pieces[0].stride,
-                           inside_mask(pieces[0], e, extent_));
+        if (l == 0 || !same_coordinates(e, outer.entry[begin + l - 1])) {
+          for (int i = 0; i < count; ++i) masks[i] = inside_mask(pieces[i], e, extent_);
+        }
+        V<T> v = gather<T>(base + pieces[0].first.offset, pieces[0].stride, masks[0]);
         for (int i = 1; i < count; ++i) {
-          v = either<T>(v, gather<T>(base + pieces[i].first.offset, pieces[i].stride,
-                                     inside_mask(pieces[i], e, extent_)));
+          v = either<T>(v, gather<T>(base + pieces[i].first.offset, pieces[i].stride, masks[i]));
         }
         rows[l] = v;
       }

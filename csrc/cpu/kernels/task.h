@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // One fast contraction as the kernels see it, and how it is cut into work items.
 //
-// Work item = (group, block of rows, tile of columns). Terms are never cut between items: a tile, a
+// Work item of Tiled = (group, block of rows, tile of columns), of Direct = (group, digit 0 of the
+// column: sample), of Grouped = one vector of groups. Terms are never cut between items: a tile, a
 // chunk or a block is a speed knob and cannot enter a result.
 #pragma once
 
@@ -21,6 +22,13 @@ struct Tiles {
   int64_t rows = 0;     ///< of one block (rounded up to micro-tiles)
 };
 
+/// How the kernels go about a contraction.
+enum class Method : int {
+  Tiled,    ///< packed panels, registers hold rows x columns (micro.h)
+  Direct,   ///< one or two rows, few terms (depthwise): operands straight from memory
+  Grouped,  ///< many groups of one row and few columns (depthwise grad_weight): lanes are groups
+};
+
 struct Task {
   Contraction problem;
   Order order;
@@ -37,6 +45,7 @@ struct Task {
   int64_t workers = 1;  ///< threads that are probably there
 
   // Set by plan().
+  Method method = Method::Tiled;
   int64_t rows = 0, cols = 0, terms = 0, runs = 0;
   int64_t depth = 1;           ///< partials alive at once, the growing one included
   int64_t chunk = 0;           ///< terms packed at a time

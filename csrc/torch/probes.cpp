@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: MIT
+// Knobs and probes: the instruction set in use, and the floating-point environment (MXCSR, FPCR) of
+// every thread of torch's pool. None of them may change a result; tests turn them to show it.
+#include <torch/csrc/stable/library.h>
+#include <torch/csrc/stable/ops.h>
+
+#include <stdexcept>
+#include <string>
+#include <vector>
+
+#include "../core/environment.h"
+#include "../cpu/dispatch.h"
+
+namespace fpdet::torch_ops {
+namespace {
+
+std::vector<std::string> instruction_sets() { return cpu::instruction_sets(); }
+
+/// "" chooses the widest. The one in use from now on.
+std::string set_instruction_set(std::string name) {
+  try {
+    cpu::set_instruction_set(name);
+  } catch (const std::invalid_argument& error) {
+    STD_TORCH_CHECK(false, error.what());
+  }
+  return cpu::instruction_set();
+}
+
+/// f(thread) once on each thread of the pool: a static loop of as many items as threads.
+template <class F>
+void on_every_thread(const F& f) {
+  const auto threads = static_cast<int64_t>(torch::stable::get_num_threads());
+  torch::stable::parallel_for(0, threads, 1, [&](int64_t begin, int64_t end) {
+    for (int64_t i = begin; i < end; ++i) f(static_cast<size_t>(i));
+  });
+}
+
+std::vector<int64_t> read_environments() {
+  std::vector<int64_t> values(torch::stable::get_num_threads());
+  on_every_thread([&](size_t i) { values[i] = static_cast<int64_t>(read_environment()); });
+  return values;
+}
+
+void write_environments(int64_t value) {
+  on_every_thread([&](size_t) { write_environment(static_cast<uint64_t>(value)); });
+}
+
+}  // namespace
+
+STABLE_TORCH_LIBRARY_IMPL(fpdet, CompositeExplicitAutograd, m) {
+  m.impl("instruction_sets", TORCH_BOX(&instruction_sets));
+  m.impl("set_instruction_set", TORCH_BOX(&set_instruction_set));
+  m.impl("read_environments", TORCH_BOX(&read_environments));
+  m.impl("write_environments", TORCH_BOX(&write_environments));
+}
+
+}  // namespace fpdet::torch_ops
