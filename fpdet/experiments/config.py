@@ -27,10 +27,10 @@ class Config:
     seed: int = 0
     train_images: int = 1000
     test_images: int = 797
-    channels: tuple[int, ...] = (8, 8, 8, 8)
+    channels: tuple[int, ...] = (6, 6, 6, 6)
     batch: int = 16
-    steps: int = 400
-    learning_rate: float = 0.125
+    steps: int = 320
+    learning_rate: float = 0.25
     momentum: float = 0.9
     nesterov: bool = True
     weight_decay: float = 5e-4
