@@ -74,7 +74,7 @@ def _operands(**named: ArrayLike) -> tuple[list[NDArray], np.dtype]:
     """The operands broadcast against each other and contiguous, and NumPy's type of the result."""
     arrays = [_operand(x, name) for name, x in named.items()]
     # A Python number is a float64 operand but, as in NumPy, does not widen the result's type.
-    strong = [a for a, x in zip(arrays, named.values()) if not isinstance(x, (int, float))]
+    strong = [a for a, x in zip(arrays, named.values(), strict=False) if not isinstance(x, (int, float))]
     dtype = np.result_type(*(strong or [np.float64]))
     return [np.asarray(a, order="C") for a in np.broadcast_arrays(*arrays)], dtype
 
@@ -122,9 +122,7 @@ def _elementwise(
     words = _rounding(rounding, **_stochastic_options(operation, options))
     arrays, dtype = _operands(**operands)
     out = _output(arrays[0].shape, dtype, format)
-    _core.elementwise(
-        operation, arrays, out, format, words, counter, pass_tag, batch_offset, _sample_size(out.shape)
-    )
+    _core.elementwise(operation, arrays, out, format, words, counter, pass_tag, batch_offset, _sample_size(out.shape))
     return out[()]
 
 
@@ -220,7 +218,9 @@ def _ordered(
     order = _core.parse_order(order)
     if order == "exact":
         if format != "auto":
-            raise ValueError(f"format: the order exact has no accumulator (sum_exact and dot_exact take one), got {format!r}")
+            raise ValueError(
+                f"format: the order exact has no accumulator (sum_exact and dot_exact take one), got {format!r}"
+            )
         return _exact(operands, words, None, {"counter": counter, "batch_offset": batch_offset})
     if order in ("kahan", "neumaier") and not fused:
         raise ValueError(f"fused: the order {order} has no fused word, got False")
@@ -267,5 +267,5 @@ def philox(key: tuple[int, int], counter: tuple[int, int, int, int]) -> tuple[in
 
 
 def build_info() -> dict[str, Any]:
-    """Compiler, NumPy, and what the run-time canary found wrong (nothing, in a good build)."""
-    return {"compiler": _core.compiler, "numpy": np.__version__, "canary": canary()}
+    """Compiler, target, NumPy, and what the run-time canary found wrong (nothing, in a good build)."""
+    return {**_core.build_info(), "numpy": np.__version__}

@@ -62,7 +62,7 @@ def mpfr_context(format, rounding):
 
 
 def as_arrays(tuples):
-    return [np.array(column) for column in zip(*tuples)]
+    return [np.array(column) for column in zip(*tuples, strict=False)]
 
 
 # Operands.
@@ -86,7 +86,12 @@ def structured(format):
         power = float(Fraction(2) ** e)
         positive += [power, power * (1 + ulp), power * (1 - ulp / 2)]
     positive += [1.5, 1 + 3 * ulp, 1 + 2.0 ** (-(p // 2)), 2 - ulp, 1 / 3 - (1 / 3) % 2.0 ** (-1 - p)]
-    positive += [f["max_finite"], f["max_finite"] / 2, f["max_finite"] - ulp * float(Fraction(2) ** emax), float(Fraction(2) ** emax)]
+    positive += [
+        f["max_finite"],
+        f["max_finite"] / 2,
+        f["max_finite"] - ulp * float(Fraction(2) ** emax),
+        float(Fraction(2) ** emax),
+    ]
     positive += [float("inf")]
     dtype = np.float32 if format == "float32" else np.float64
     values = [s * x for x in dict.fromkeys(positive) for s in (1.0, -1.0)] + [float("nan")]
@@ -110,7 +115,7 @@ def all_values(format):
     grid = np.arange(2 ** (p - 1))
     values = [grid * 2.0 ** (emin - p + 1)]
     values += [(2 ** (p - 1) + grid) * np.ldexp(1.0, e - p + 1) for e in range(emin, emax + 1)]
-    values = np.concatenate(values + [[np.ldexp(1.0, emax + 1)]])
+    values = np.concatenate([*values, [np.ldexp(1.0, emax + 1)]])
     return values[: np.searchsorted(values, f["max_finite"]) + 2]
 
 
@@ -148,7 +153,9 @@ def round_by_table(x, format, rounding):
 @pytest.mark.parametrize("source", ["bfloat16", "float16"])
 def test_all_sixteen_bit_values_by_table(source, target, rounding):
     x = sixteen_bit(source)
-    assert_same_bits(core.round(x, target, rounding), round_by_table(x, target, rounding), x, label=f"{target} {rounding}")
+    assert_same_bits(
+        core.round(x, target, rounding), round_by_table(x, target, rounding), x, label=f"{target} {rounding}"
+    )
 
 
 @pytest.mark.parametrize("rounding", IEEE)
@@ -226,18 +233,18 @@ def mpfr_operation(context, operation, operands):
 def test_operations_by_mpfr(format, rounding):
     values = structured(format)
     dtype = np.dtype(format).type
-    some = values[::3] + [0.0, -0.0]
+    some = [*values[::3], 0.0, -0.0]
     with mpfr_context(format, rounding) as context:
         as_mpfr = {}
         for v in values + some:
             as_mpfr[(v, np.signbit(v))] = gmpy2.mpfr(v)
         for operation in ("add", "mul", "div", "fma"):
-            operands = list(itertools.product(values, repeat=2) if operation != "fma" else itertools.product(some, repeat=3))
+            operands = list(
+                itertools.product(values, repeat=2) if operation != "fma" else itertools.product(some, repeat=3)
+            )
             columns = as_arrays(operands)
             name = operation
-            want = [
-                mpfr_operation(context, name, [as_mpfr[(v, np.signbit(v))] for v in o]) for o in operands
-            ]
+            want = [mpfr_operation(context, name, [as_mpfr[(v, np.signbit(v))] for v in o]) for o in operands]
             arrays = [c.astype(dtype) for c in columns]
             for hardware in (True, False):
                 got = np.empty(len(operands), dtype)
@@ -266,7 +273,12 @@ def test_integers_compute_what_the_processor_computes(format, rounding):
         assert_same_bits(*results, *arrays[:count], label=f"{operation} {format} {rounding}")
 
 
-OPERATIONS = {"add": (core.add, ref.add, 2), "mul": (core.mul, ref.mul, 2), "div": (core.div, ref.div, 2), "fma": (core.fma, ref.fma, 3)}
+OPERATIONS = {
+    "add": (core.add, ref.add, 2),
+    "mul": (core.mul, ref.mul, 2),
+    "div": (core.div, ref.div, 2),
+    "fma": (core.fma, ref.fma, 3),
+}
 
 
 def mixed_operands(rng, count, n):
@@ -350,7 +362,7 @@ def test_stochastic_operations_by_exact_rationals(n):
         x = mixed_operands(rng, count, 60)
         got = compute(*x, "bfloat16", "stochastic", bits=n, variant=variant, seed=11, counter=3, batch_offset=100)
         draws = [core.random_bits(11, 3, 4, 100 + i, 0, 0, n) for i in range(60)]
-        want = [oracle(*v, "bfloat16", "stochastic", r, n, variant) for v, r in zip(x.T.tolist(), draws)]
+        want = [oracle(*v, "bfloat16", "stochastic", r, n, variant) for v, r in zip(x.T.tolist(), draws, strict=False)]
         assert_same_bits(got, want, *x, label=f"{operation} bits={n} variant={variant}")
 
 
@@ -394,15 +406,18 @@ def test_keyed_by_operands():
     got = core.mul(x, y, "bfloat16", "stochastic", **options)
     order = rng.permutation(500)
     assert_same_bits(core.mul(x[order], y[order], "bfloat16", "stochastic", **options), got[order])
-    draws = [ref.operand_bits(9, "mul", v, 32) for v in zip(x.tolist(), y.tolist())]
-    want = [ref.mul(a, b, "bfloat16", "stochastic", r) for a, b, r in zip(x.tolist(), y.tolist(), draws)]
+    draws = [ref.operand_bits(9, "mul", v, 32) for v in zip(x.tolist(), y.tolist(), strict=False)]
+    want = [ref.mul(a, b, "bfloat16", "stochastic", r) for a, b, r in zip(x.tolist(), y.tolist(), draws, strict=False)]
     assert_same_bits(got, want)
     assert (core.mul(y, x, "bfloat16", "stochastic", **options) != got).any()
     assert (core.mul(x, y, "bfloat16", "stochastic", keyed_by="operands", seed=10) != got).any()
-    assert (core.mul(x, y, "bfloat16", "stochastic", seed=9)[order] != core.mul(x[order], y[order], "bfloat16", "stochastic", seed=9)).any()
+    assert (
+        core.mul(x, y, "bfloat16", "stochastic", seed=9)[order]
+        != core.mul(x[order], y[order], "bfloat16", "stochastic", seed=9)
+    ).any()
     z = core.fma(x, y, 1.0, "bfloat16", "stochastic", **options)
-    draws = [ref.operand_bits(9, "fma", (*v, 1.0), 32) for v in zip(x.tolist(), y.tolist())]
-    want = [ref.fma(a, b, 1.0, "bfloat16", "stochastic", r) for a, b, r in zip(x.tolist(), y.tolist(), draws)]
+    draws = [ref.operand_bits(9, "fma", (*v, 1.0), 32) for v in zip(x.tolist(), y.tolist(), strict=False)]
+    want = [ref.fma(a, b, 1.0, "bfloat16", "stochastic", r) for a, b, r in zip(x.tolist(), y.tolist(), draws, strict=False)]
     assert_same_bits(z, want)
 
 
@@ -440,7 +455,13 @@ def hostile_run(state):
     y, x16 = x[::-1].copy(), sixteen_bit("float16")[::97].copy()
     for rounding in core.ROUNDINGS:
         for format in ("float32", "float64", "bfloat16"):
-            for operation, arrays in (("round", [x]), ("add", [x, y]), ("fma", [x, y, x]), ("div", [x, y]), ("mul", [x16, x16])):
+            for operation, arrays in (
+                ("round", [x]),
+                ("add", [x, y]),
+                ("fma", [x, y, x]),
+                ("div", [x, y]),
+                ("mul", [x16, x16]),
+            ):
                 out = np.zeros(arrays[0].size, np.float64)
                 calls.append((_core.elementwise, (operation, arrays, out, format, rounding), out))
         for order in ("exact", "sequential", "blocked(8)", "kahan"):
@@ -508,13 +529,33 @@ def test_result_types_and_shapes():
         (lambda: core.round(1.0, "float15"), ValueError, "format: expected one of float64, .*got 'float15'"),
         (lambda: core.round(1.0, "e12p3"), ValueError, "exponent bits .* from 2 to 11, got '12'"),
         (lambda: core.round(1.0, "e5p1"), ValueError, "precision .* from 2 to 53, got '1'"),
-        (lambda: core.round(1.0, "float16", "nearest"), ValueError, "rounding: expected one of nearest_even, .*got 'nearest'"),
+        (
+            lambda: core.round(1.0, "float16", "nearest"),
+            ValueError,
+            "rounding: expected one of nearest_even, .*got 'nearest'",
+        ),
         (lambda: core.round(1.0, "float16", "upward", seed=3), ValueError, "options belong to stochastic alone"),
-        (lambda: core.round(1.0, "float16", "stochastic", bits=33), ValueError, "bits: expected an integer from 1 to 32, got '33'"),
-        (lambda: core.round(1.0, "float16", "stochastic", variant="d"), ValueError, "variant: expected one of a, b, c, got 'd'"),
-        (lambda: core.round(1.0, "float16", "stochastic", keyed_by="x"), ValueError, "keyed_by: expected one of position, operands"),
+        (
+            lambda: core.round(1.0, "float16", "stochastic", bits=33),
+            ValueError,
+            "bits: expected an integer from 1 to 32, got '33'",
+        ),
+        (
+            lambda: core.round(1.0, "float16", "stochastic", variant="d"),
+            ValueError,
+            "variant: expected one of a, b, c, got 'd'",
+        ),
+        (
+            lambda: core.round(1.0, "float16", "stochastic", keyed_by="x"),
+            ValueError,
+            "keyed_by: expected one of position, operands",
+        ),
         (lambda: core.round(1.0, "float16", "stochastic", bit=3), TypeError, "unexpected option 'bit'"),
-        (lambda: core.round(np.ones(2, np.complex128), "float16"), TypeError, "x: expected float64, float32 or float16, got complex128"),
+        (
+            lambda: core.round(np.ones(2, np.complex128), "float16"),
+            TypeError,
+            "x: expected float64, float32 or float16, got complex128",
+        ),
         (lambda: core.round(2**60, "float16"), ValueError, "x: expected integers of at most 2\\*\\*53"),
         (lambda: core.add(np.ones(2), np.ones(3)), ValueError, "broadcast"),
     ],
@@ -552,7 +593,10 @@ def test_arithmetic_strings_print_as_they_parse(text):
     [
         ("upward blocked(1)", "upward pairwise auto fused"),
         ("upward pairwise(64) e8p24", "upward blocked(64) float32 fused"),
-        ("  stochastic  shuffled( 7 , vary=call )  auto unfused bits=32 seed=0", "stochastic shuffled(7,vary=call) auto unfused"),
+        (
+            "  stochastic  shuffled( 7 , vary=call )  auto unfused bits=32 seed=0",
+            "stochastic shuffled(7,vary=call) auto unfused",
+        ),
     ],
 )
 def test_arithmetic_strings_become_canonical(text, canonical):

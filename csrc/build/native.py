@@ -95,7 +95,9 @@ def main() -> int:
         control = subprocess.run([*runner, str(built["control"]), "--canary"], stdout=subprocess.PIPE, text=True)
         caught = "no_contraction" in control.stdout
         failed += not caught
-        print(f"{arguments.kind} control: {'ok, the canary sees contraction' if caught else 'FAILED: no contraction seen'}")
+        print(
+            f"{arguments.kind} control: {'ok, the canary sees contraction' if caught else 'FAILED: no contraction seen'}"
+        )
     return 1 if failed else 0
 
 

@@ -65,7 +65,9 @@ class Plan:
         return target
 
     def link(self, target: Path, objects: list[Path], flags: list[str]) -> Path:
-        self._step(target, objects, [self.compiler, "-o", str(target), *map(str, objects), *flags], f"link {target.name}")
+        self._step(
+            target, objects, [self.compiler, "-o", str(target), *map(str, objects), *flags], f"link {target.name}"
+        )
         return target
 
     def _step(self, target: Path, inputs: list[Path], command: list[str], label: str, depfile: bool = False) -> None:

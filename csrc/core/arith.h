@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // One rounded operation: the choice between the processor's own instruction and soft.h, made once.
 //
 // Hardware serves exactly two accumulators, float32 (operands float-valued) and float64, under the
@@ -21,17 +22,17 @@ namespace fpdet::inline FPDET_TARGET {
 // Leaves for kernels that know type and rounding: ieee_add<R>(x, y) ... On the host the ambient
 // rounding must be R. Without <R>: the ambient rounding on the host, nearest even on the device.
 #if defined(__CUDA_ARCH__)
-#define FPDET_DEVICE_LEAF(call32, call64)                             \
-  if constexpr (sizeof(T) == sizeof(float)) {                         \
-    if constexpr (R == Rounding::NearestEven) return call32(_rn);     \
-    if constexpr (R == Rounding::TowardZero) return call32(_rz);      \
-    if constexpr (R == Rounding::Upward) return call32(_ru);          \
-    if constexpr (R == Rounding::Downward) return call32(_rd);        \
-  } else {                                                            \
-    if constexpr (R == Rounding::NearestEven) return call64(_rn);     \
-    if constexpr (R == Rounding::TowardZero) return call64(_rz);      \
-    if constexpr (R == Rounding::Upward) return call64(_ru);          \
-    if constexpr (R == Rounding::Downward) return call64(_rd);        \
+#define FPDET_DEVICE_LEAF(call32, call64)                         \
+  if constexpr (sizeof(T) == sizeof(float)) {                     \
+    if constexpr (R == Rounding::NearestEven) return call32(_rn); \
+    if constexpr (R == Rounding::TowardZero) return call32(_rz);  \
+    if constexpr (R == Rounding::Upward) return call32(_ru);      \
+    if constexpr (R == Rounding::Downward) return call32(_rd);    \
+  } else {                                                        \
+    if constexpr (R == Rounding::NearestEven) return call64(_rn); \
+    if constexpr (R == Rounding::TowardZero) return call64(_rz);  \
+    if constexpr (R == Rounding::Upward) return call64(_ru);      \
+    if constexpr (R == Rounding::Downward) return call64(_rd);    \
   }
 #define FPDET_FMA32(suffix) __fmaf##suffix(a, b, c)
 #define FPDET_FMA64(suffix) __fma##suffix(a, b, c)
@@ -144,8 +145,7 @@ class Arith {
   FPDET_HD double add(double p, double q, RandomBits& random, int64_t event) const {
     if (leaf_ == Leaf::Float32) {
       return with_hardware_rounding(arithmetic_.rounding, [=]<Rounding R>() {
-        return static_cast<double>(
-            ieee_add<R>(static_cast<float>(p), static_cast<float>(q)));
+        return static_cast<double>(ieee_add<R>(static_cast<float>(p), static_cast<float>(q)));
       });
     }
     if (leaf_ == Leaf::Float64) {
@@ -159,8 +159,7 @@ class Arith {
   FPDET_HD double mul(double a, double b, RandomBits& random, int64_t event) const {
     if (leaf_ == Leaf::Float32) {
       return with_hardware_rounding(arithmetic_.rounding, [=]<Rounding R>() {
-        return static_cast<double>(
-            ieee_mul<R>(static_cast<float>(a), static_cast<float>(b)));
+        return static_cast<double>(ieee_mul<R>(static_cast<float>(a), static_cast<float>(b)));
       });
     }
     if (leaf_ == Leaf::Float64) {
@@ -175,8 +174,8 @@ class Arith {
   FPDET_HD double fma(double a, double b, double c, RandomBits& random, int64_t event) const {
     if (leaf_ == Leaf::Float32) {
       return with_hardware_rounding(arithmetic_.rounding, [=]<Rounding R>() {
-        return static_cast<double>(ieee_fma<R>(static_cast<float>(a), static_cast<float>(b),
-                                               static_cast<float>(c)));
+        return static_cast<double>(
+            ieee_fma<R>(static_cast<float>(a), static_cast<float>(b), static_cast<float>(c)));
       });
     }
     if (leaf_ == Leaf::Float64) {
@@ -190,8 +189,7 @@ class Arith {
   FPDET_HD double div(double a, double b, RandomBits& random, int64_t event) const {
     if (leaf_ == Leaf::Float32) {
       return with_hardware_rounding(arithmetic_.rounding, [=]<Rounding R>() {
-        return static_cast<double>(
-            ieee_div<R>(static_cast<float>(a), static_cast<float>(b)));
+        return static_cast<double>(ieee_div<R>(static_cast<float>(a), static_cast<float>(b)));
       });
     }
     if (leaf_ == Leaf::Float64) {
@@ -205,8 +203,8 @@ class Arith {
   // Conversion of any double to any format, under this arithmetic's rounding.
   FPDET_HD double round_to(double x, const Format& format, RandomBits& random,
                            int64_t event) const {
-    if (format == kFloat64) return x;
-    if (format == kFloat32 && is_hardware(arithmetic_.rounding)) {
+    if (is_float64(format)) return x;
+    if (is_float32(format) && is_hardware(arithmetic_.rounding)) {
       return with_hardware_rounding(arithmetic_.rounding, [=]<Rounding R>() {
         return static_cast<double>(ieee_to_float<R>(x));
       });
@@ -238,8 +236,8 @@ class Arith {
 
   FPDET_HD static constexpr Leaf choose(const Arithmetic& arithmetic, bool operands_fit) {
     if (!is_hardware(arithmetic.rounding) || !operands_fit) return Leaf::Soft;
-    if (arithmetic.format == kFloat32) return Leaf::Float32;
-    if (arithmetic.format == kFloat64) return Leaf::Float64;
+    if (is_float32(arithmetic.format)) return Leaf::Float32;
+    if (is_float64(arithmetic.format)) return Leaf::Float64;
     return Leaf::Soft;
   }
 

@@ -1,6 +1,7 @@
-// Bit patterns: reinterpretation, classification and widening by integer operations only, so that no
-// ambient floating-point state (flush-to-zero, denormals-are-zero) can touch a value.
-// Layouts: IEEE 754 binary16, binary32, binary64 and bfloat16 (the upper half of binary32).
+// SPDX-License-Identifier: MIT
+// Bit patterns: reinterpretation, classification and widening by integer operations only, so that
+// no ambient floating-point state (flush-to-zero, denormals-are-zero) can touch a value. Layouts:
+// IEEE 754 binary16, binary32, binary64 and bfloat16 (the upper half of binary32).
 #pragma once
 
 #include "config.h"
@@ -25,7 +26,9 @@ FPDET_HD constexpr double canonical_nan() { return from_bits(kCanonicalNanBits);
 FPDET_HD constexpr double infinity(bool negative) {
   return from_bits(kInfinityBits | (negative ? kSignBit : 0));
 }
-FPDET_HD constexpr double zero(bool negative) { return from_bits(negative ? kSignBit : uint64_t{0}); }
+FPDET_HD constexpr double zero(bool negative) {
+  return from_bits(negative ? kSignBit : uint64_t{0});
+}
 FPDET_HD constexpr double with_sign(double magnitude, bool negative) {
   return from_bits(magnitude_bits(magnitude) | (negative ? kSignBit : 0));
 }
@@ -81,7 +84,8 @@ FPDET_HD constexpr double widen(uint64_t bits, int exponent_bits, int fraction_b
 // The pattern of a value that is a member of the narrower format (NaN becomes a quiet NaN).
 FPDET_HD constexpr uint64_t narrow(double member, int exponent_bits, int fraction_bits) {
   const uint64_t magnitude = magnitude_bits(member);
-  const uint64_t sign = static_cast<uint64_t>(is_negative(member)) << (exponent_bits + fraction_bits);
+  const uint64_t sign = static_cast<uint64_t>(is_negative(member))
+                        << (exponent_bits + fraction_bits);
   const uint64_t field_mask = (uint64_t{1} << exponent_bits) - 1;
   if (magnitude > kInfinityBits) {
     return (field_mask << fraction_bits) | (uint64_t{1} << (fraction_bits - 1));

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // The canary (host): does this translation unit, with the flags it was compiled with and on the
 // processor it runs on, compute as IEEE 754 says? Flags alone have fooled other projects, so the
 // witnesses are bits: contraction, subnormals, division, square root and the four hardware modes of
@@ -75,8 +76,8 @@ void check(const std::string& type, const Format& format, std::vector<std::strin
            sizeof(T) == 4 ? from_bits(uint64_t{0x3ff6a09e60000000u})
                           : from_bits(uint64_t{0x3ff6a09e667f3bcdu}));
   }
-  for (const Rounding r : {Rounding::NearestEven, Rounding::TowardZero, Rounding::Upward,
-                           Rounding::Downward}) {
+  for (const Rounding r :
+       {Rounding::NearestEven, Rounding::TowardZero, Rounding::Upward, Rounding::Downward}) {
     // Both signs, and a third operand far below the product: its digits only tip the rounding.
     for (const T sign : {static_cast<T>(1), static_cast<T>(-1)}) {
       const volatile T v[] = {sign * (1 + 3 * ulp), 1 + 5 * ulp, sign * ulp * ulp / 8};
@@ -99,8 +100,8 @@ inline std::vector<std::string> canary() {
   std::vector<std::string> failures;
   canary_detail::check<float>("float32", kFloat32, failures);
   canary_detail::check<double>("float64", kFloat64, failures);
-  for (const Rounding r : {Rounding::NearestEven, Rounding::TowardZero, Rounding::Upward,
-                           Rounding::Downward}) {
+  for (const Rounding r :
+       {Rounding::NearestEven, Rounding::TowardZero, Rounding::Upward, Rounding::Downward}) {
     const volatile double third[] = {0x1.5555555555555p-2};
     const EnvironmentGuard guard(r);
     if (to_bits(static_cast<double>(canary_detail::to_float(third))) !=

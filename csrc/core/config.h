@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Ground rules of every translation unit of fpdet: what the compiler may not do, and the names that
 // let the same inline function exist once per instruction set.
 //
@@ -20,7 +21,8 @@
 #error "fpdet: refusing to build with -freciprocal-math: it replaces divisions"
 #endif
 #if defined(__FINITE_MATH_ONLY__) && __FINITE_MATH_ONLY__ == 1
-#error "fpdet: refusing to build with -ffinite-math-only: NaN and infinities are part of the results"
+#error \
+    "fpdet: refusing to build with -ffinite-math-only: NaN and infinities are part of the results"
 #endif
 
 #ifndef FPDET_TARGET
@@ -40,7 +42,8 @@ static_assert(std::numeric_limits<float>::is_iec559 && std::numeric_limits<float
 static_assert(std::numeric_limits<double>::is_iec559 && std::numeric_limits<double>::digits == 53,
               "fpdet needs double to be IEEE 754 binary64");
 #if defined(FLT_EVAL_METHOD)
-static_assert(FLT_EVAL_METHOD == 0, "fpdet needs float and double arithmetic without extra precision");
+static_assert(FLT_EVAL_METHOD == 0,
+              "fpdet needs float and double arithmetic without extra precision");
 #endif
 
 __extension__ typedef unsigned __int128 uint128;

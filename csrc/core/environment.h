@@ -1,10 +1,12 @@
+// SPDX-License-Identifier: MIT
 // The ambient floating-point environment (host): MXCSR on x86-64, FPCR on aarch64.
 //
-// EnvironmentGuard sets the rounding mode of a hardware rounding (to nearest for all others), clears
-// flush-to-zero and denormals-are-zero, masks exceptions, and on destruction restores the register
-// exactly, also when an exception unwinds. The x87 control word is neither read nor written. The
-// arithmetic under a guard belongs into a function that is not inlined into the guard's scope and is
-// compiled with -frounding-math: compilers do not order arithmetic against the register.
+// EnvironmentGuard sets the rounding mode of a hardware rounding (to nearest for all others),
+// clears flush-to-zero and denormals-are-zero, masks exceptions, and on destruction restores the
+// register exactly, also when an exception unwinds. The x87 control word is neither read nor
+// written. The arithmetic under a guard belongs into a function that is not inlined into the
+// guard's scope and is compiled with -frounding-math: compilers do not order arithmetic against the
+// register.
 #pragma once
 
 #include "config.h"

@@ -1,11 +1,12 @@
+// SPDX-License-Identifier: MIT
 // The exact sum: a fixed-point number wide enough for every sum of float64 products, rounded once.
 //
 // Limb i has weight 2^(32 i - 2176); a product (106 digits) is added to or subtracted from at most
-// five limbs. Limbs are int64 and carries are deferred: 2^30 terms cannot overflow one, then carries
-// are propagated, so any number of terms is fine. Infinities, NaN and signed zeros are counted aside
-// and give what an IEEE addition of all terms gives; an exact zero has the sign of the terms if all
-// are zeros of one sign, else + (- under downward). After Kulisch, and Neal's "Fast exact summation
-// using small and large superaccumulators" (2015).
+// five limbs. Limbs are int64 and carries are deferred: 2^30 terms cannot overflow one, then
+// carries are propagated, so any number of terms is fine. Infinities, NaN and signed zeros are
+// counted aside and give what an IEEE addition of all terms gives; an exact zero has the sign of
+// the terms if all are zeros of one sign, else + (- under downward). After Kulisch, and Neal's
+// "Fast exact summation using small and large superaccumulators" (2015).
 #pragma once
 
 #include "arith.h"
@@ -54,8 +55,8 @@ class ExactSum {
   // follow, and the same sum may be rounded again.
   FPDET_HD double round(const Format& format, Rounding rounding, const StochasticSpec& spec = {},
                         uint32_t random = 0) {
-    if ((seen_ & kNan) != 0 || (seen_ & (kPlusInfinity | kMinusInfinity)) ==
-                                   (kPlusInfinity | kMinusInfinity)) {
+    if ((seen_ & kNan) != 0 ||
+        (seen_ & (kPlusInfinity | kMinusInfinity)) == (kPlusInfinity | kMinusInfinity)) {
       return canonical_nan();
     }
     if ((seen_ & (kPlusInfinity | kMinusInfinity)) != 0) {
@@ -84,19 +85,20 @@ class ExactSum {
   // The same, with the random bits that `arithmetic` asks for: of an event, or of the sum itself.
   FPDET_HD double round(const Format& format, const Arithmetic& arithmetic, RandomBits& random,
                         int64_t event) {
+    constexpr Format kHashed = kFloat64;
     uint32_t bits = 0;
     if (arithmetic.rounding == Rounding::Stochastic) {
       bits = arithmetic.stochastic.keyed_by_operands
                  ? operand_bits(arithmetic.stochastic, Operation::Exact,
-                                round(kFloat64, Rounding::ToOdd))
+                                round(kHashed, Rounding::ToOdd))
                  : random.at(event);
     }
     return round(format, arithmetic.rounding, arithmetic.stochastic, bits);
   }
 
  private:
-  static constexpr int kLimbs = 136;    // 2^-2176 to 2^2048, and 2^96 of carries
-  static constexpr int kBias = 2176;    // 32 * 68, not less than 2 * 1074
+  static constexpr int kLimbs = 136;  // 2^-2176 to 2^2048, and 2^96 of carries
+  static constexpr int kBias = 2176;  // 32 * 68, not less than 2 * 1074
   static constexpr int64_t kMaxPending = int64_t{1} << 30;
   static constexpr uint64_t kMask = 0xffffffffu;
 
@@ -121,7 +123,9 @@ class ExactSum {
   }
 
   FPDET_HD void count_zero(bool negative) { seen_ |= negative ? kMinusZero : kPlusZero; }
-  FPDET_HD void count_infinity(bool negative) { seen_ |= negative ? kMinusInfinity : kPlusInfinity; }
+  FPDET_HD void count_infinity(bool negative) {
+    seen_ |= negative ? kMinusInfinity : kPlusInfinity;
+  }
 
   FPDET_HD bool count_special(double x) {
     if (magnitude_bits(x) >= kInfinityBits) {

@@ -1,3 +1,4 @@
+// SPDX-License-Identifier: MIT
 // Random bits of stochastic rounding, a pure function of
 //   (seed, counter, pass, n, element within the sample, event).
 // Two Philox calls key one output element; then every call gives 128 bits = 4, 8 or 16 lanes, one
@@ -12,7 +13,8 @@
 namespace fpdet::inline FPDET_TARGET {
 
 // bits: N of 1..32. variant (P3109): with d = the fraction of the quantum, round away from zero iff
-//   'a': floor(d 2^N) + R >= 2^N,  'b': floor(d 2^(N+1)) + 2R+1 >= 2^(N+1),  'c': RNE(d 2^N) + R >= 2^N.
+//   'a': floor(d 2^N) + R >= 2^N,  'b': floor(d 2^(N+1)) + 2R+1 >= 2^(N+1),  'c': RNE(d 2^N) + R >=
+//   2^N.
 struct StochasticSpec {
   int bits = 32;
   char variant = 'a';
@@ -38,10 +40,9 @@ struct ElementKey {
   uint32_t upper1 = 0;
 };
 
-FPDET_HD constexpr ElementKey element_key(uint64_t seed, uint64_t counter, uint32_t pass, uint32_t n,
-                                          uint64_t element) {
-  const PhiloxBlock k1 =
-      philox(philox_key(seed), {low_word(counter), high_word(counter), pass, n});
+FPDET_HD constexpr ElementKey element_key(uint64_t seed, uint64_t counter, uint32_t pass,
+                                          uint32_t n, uint64_t element) {
+  const PhiloxBlock k1 = philox(philox_key(seed), {low_word(counter), high_word(counter), pass, n});
   const PhiloxBlock k2 =
       philox({k1.w0, k1.w1}, {low_word(element), high_word(element), k1.w2, k1.w3});
   return ElementKey{{k2.w0, k2.w1}, k2.w2, k2.w3};
@@ -69,8 +70,8 @@ class RandomBits {
       cached_ = true;
     }
     const int bit = static_cast<int>(position % lanes) * lane_width_;
-    const uint32_t word = bit < 64 ? (bit < 32 ? words_.w0 : words_.w1)
-                                   : (bit < 96 ? words_.w2 : words_.w3);
+    const uint32_t word =
+        bit < 64 ? (bit < 32 ? words_.w0 : words_.w1) : (bit < 96 ? words_.w2 : words_.w3);
     const uint32_t lane = word >> (bit % 32);
     return (lane_width_ == 32 ? lane : lane & ((uint32_t{1} << lane_width_) - 1)) >> drop_;
   }
@@ -85,10 +86,17 @@ class RandomBits {
 };
 
 // What is rounded, for operand-keyed draws.
-enum class Operation : uint32_t { Add = 1, Multiply = 2, Fma = 3, Divide = 4, Convert = 5, Exact = 6 };
+enum class Operation : uint32_t {
+  Add = 1,
+  Multiply = 2,
+  Fma = 3,
+  Divide = 4,
+  Convert = 5,
+  Exact = 6
+};
 
-// R as a hash of the operands: one chained Philox call for the binary64 pattern of each, starting from
-// (seed, operation). Swapping operands gives other bits.
+// R as a hash of the operands: one chained Philox call for the binary64 pattern of each, starting
+// from (seed, operation). Swapping operands gives other bits.
 template <class... Operands>
 FPDET_HD constexpr uint32_t operand_bits(const StochasticSpec& spec, Operation operation,
                                          Operands... operands) {
@@ -96,7 +104,8 @@ FPDET_HD constexpr uint32_t operand_bits(const StochasticSpec& spec, Operation o
   const double list[] = {operands...};
   for (const double x : list) {
     const uint64_t pattern = to_bits(x);
-    words = philox({words.w0, words.w1}, {low_word(pattern), high_word(pattern), words.w2, words.w3});
+    words =
+        philox({words.w0, words.w1}, {low_word(pattern), high_word(pattern), words.w2, words.w3});
   }
   return words.w0 >> (32 - spec.bits);
 }

@@ -1,5 +1,6 @@
-// The seven roundings (IEEE 754 / P3109 words). One row of the table adds a mode to the enumeration,
-// to the parser and to every list of valid words; its meaning is one case in soft.h.
+// SPDX-License-Identifier: MIT
+// The seven roundings (IEEE 754 / P3109 words). One row of the table adds a mode to the
+// enumeration, to the parser and to every list of valid words; its meaning is one case in soft.h.
 //
 // nearest_even, nearest_away: ties to the even digit / away from zero. to_odd: exact values stay,
 // all others go to the neighbour whose last significand bit is 1. stochastic: see random.h.
@@ -8,13 +9,13 @@
 #include "config.h"
 
 // X(enumerator, word)
-#define FPDET_ROUNDINGS(X)          \
-  X(NearestEven, "nearest_even")    \
-  X(NearestAway, "nearest_away")    \
-  X(TowardZero, "toward_zero")      \
-  X(Upward, "upward")               \
-  X(Downward, "downward")           \
-  X(ToOdd, "to_odd")                \
+#define FPDET_ROUNDINGS(X)       \
+  X(NearestEven, "nearest_even") \
+  X(NearestAway, "nearest_away") \
+  X(TowardZero, "toward_zero")   \
+  X(Upward, "upward")            \
+  X(Downward, "downward")        \
+  X(ToOdd, "to_odd")             \
   X(Stochastic, "stochastic")
 
 namespace fpdet::inline FPDET_TARGET {

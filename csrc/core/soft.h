@@ -1,10 +1,12 @@
+// SPDX-License-Identifier: MIT
 // The arithmetic itself: exact results by 128-bit integers, then one rounding to any Format.
 //
-// Add, multiply, fma and divide of binary64 operands give an Unpacked value (top digit at bit 127, lost
-// digits jammed into bit 0); round_unpacked() rounds it once: to p digits as if the exponent were
-// unbounded above (below exponent_min the quantum stays fixed: subnormals), then handles overflow.
-// At least 126 digits survive, more than 53 + 33 + 2 that any rounding looks at. Integer operations
-// only: no ambient floating-point state can change a bit. IEEE 754-2019; P3109 for stochastic.
+// Add, multiply, fma and divide of binary64 operands give an Unpacked value (top digit at bit 127,
+// lost digits jammed into bit 0); round_unpacked() rounds it once: to p digits as if the exponent
+// were unbounded above (below exponent_min the quantum stays fixed: subnormals), then handles
+// overflow. At least 126 digits survive, more than 53 + 33 + 2 that any rounding looks at. Integer
+// operations only: no ambient floating-point state can change a bit. IEEE 754-2019; P3109 for
+// stochastic.
 #pragma once
 
 #include "bits.h"
@@ -49,8 +51,8 @@ FPDET_HD constexpr Unpacked exact_product(const Unpacked& a, const Unpacked& b) 
 
 // Returns significand 0 where a + b is exactly zero. Up to 106 digits each.
 FPDET_HD constexpr Unpacked exact_sum(const Unpacked& a, const Unpacked& b) {
-  const bool a_larger = a.exponent > b.exponent ||
-                        (a.exponent == b.exponent && a.significand >= b.significand);
+  const bool a_larger =
+      a.exponent > b.exponent || (a.exponent == b.exponent && a.significand >= b.significand);
   const Unpacked& larger = a_larger ? a : b;
   const Unpacked& smaller = a_larger ? b : a;
   // One bit of room for the carry. The larger's lowest bits are zeros, so jamming the smaller one
@@ -120,8 +122,8 @@ FPDET_HD constexpr double overflow(bool negative, const Format& format, Rounding
   return format.has_infinity ? infinity(negative) : canonical_nan();
 }
 
-// (-1)^negative * integer * 2^quantum_exponent for integer <= 2^53. 2^1024 gives infinity's pattern,
-// which compares as larger than every finite one.
+// (-1)^negative * integer * 2^quantum_exponent for integer <= 2^53. 2^1024 gives infinity's
+// pattern, which compares as larger than every finite one.
 FPDET_HD constexpr double compose(bool negative, uint64_t integer, int quantum_exponent) {
   if (integer == 0) return zero(negative);
   const int top = 63 - leading_zeros(integer);
@@ -141,10 +143,11 @@ FPDET_HD constexpr double round_unpacked(const Unpacked& x, const Format& format
                                          const StochasticSpec& spec, uint32_t random) {
   const int exponent = x.exponent > format.exponent_min ? x.exponent : format.exponent_min;
   const int quantum_exponent = exponent - (format.precision - 1);
-  const int drop = 127 - x.exponent + quantum_exponent;  // bits of the significand below the quantum
+  const int drop =
+      127 - x.exponent + quantum_exponent;  // bits of the significand below the quantum
   const uint64_t integer = drop < 128 ? static_cast<uint64_t>(x.significand >> drop) : 0;
-  const uint128 fraction = drop < 128 ? x.significand << (128 - drop)
-                                      : shift_right_jam(x.significand, drop - 128);
+  const uint128 fraction =
+      drop < 128 ? x.significand << (128 - drop) : shift_right_jam(x.significand, drop - 128);
   const uint64_t rounded =
       integer + (rounds_away(x.negative, integer, fraction, rounding, spec, random) ? 1 : 0);
   if (x.exponent > format.exponent_max) return overflow(x.negative, format, rounding);
@@ -176,7 +179,8 @@ FPDET_HD constexpr double soft_add(double p, double q, const Format& format, Rou
                                    const StochasticSpec& spec = {}, uint32_t random = 0) {
   if (is_nan(p) || is_nan(q)) return canonical_nan();
   if (is_infinite(p) || is_infinite(q)) {
-    if (is_infinite(p) && is_infinite(q) && is_negative(p) != is_negative(q)) return canonical_nan();
+    if (is_infinite(p) && is_infinite(q) && is_negative(p) != is_negative(q))
+      return canonical_nan();
     return soft_infinity(is_negative(is_infinite(p) ? p : q), format);
   }
   if (is_zero(p) && is_zero(q)) {

@@ -1,10 +1,13 @@
+// SPDX-License-Identifier: MIT
 // Words (host): the one parser and printer of roundings, orders, formats and whole arithmetics.
 //
-//   "<rounding> <order> <accumulator> <fused|unfused> [bits=32] [variant=a] [seed=0] [keyed_by=position]"
+//   "<rounding> <order> <accumulator> <fused|unfused> [bits=32] [variant=a] [seed=0]
+//   [keyed_by=position]"
 //
-// exact has neither accumulator nor fused word, kahan and neumaier no fused word; the options belong
-// to stochastic alone and are printed when they differ from the defaults shown. The words after the
-// order may be left out (auto, fused). Errors are std::invalid_argument: what was expected, what was got.
+// exact has neither accumulator nor fused word, kahan and neumaier no fused word; the options
+// belong to stochastic alone and are printed when they differ from the defaults shown. The words
+// after the order may be left out (auto, fused). Errors are std::invalid_argument: what was
+// expected, what was got.
 #pragma once
 
 #include <charconv>
@@ -35,12 +38,20 @@ inline constexpr std::pair<const char*, Format> kFormatWords[] = {
 #undef FPDET_ROW
 };
 
-inline constexpr const char* kOrderWords[] = {
-    "sequential",  "reverse",        "blocked(n)", "pairwise",
-    "pairwise(n)", "split(s)",       "strided(l)", "shuffled(seed)",
-    "shuffled(seed,vary=call)",      "shuffled(seed,vary=element)",
-    "split(s).shuffled(seed)",       "kahan",      "neumaier",
-    "exact"};
+inline constexpr const char* kOrderWords[] = {"sequential",
+                                              "reverse",
+                                              "blocked(n)",
+                                              "pairwise",
+                                              "pairwise(n)",
+                                              "split(s)",
+                                              "strided(l)",
+                                              "shuffled(seed)",
+                                              "shuffled(seed,vary=call)",
+                                              "shuffled(seed,vary=element)",
+                                              "split(s).shuffled(seed)",
+                                              "kahan",
+                                              "neumaier",
+                                              "exact"};
 
 // The block length, number of parts or of lanes that an order may name.
 inline constexpr int64_t kMaxOrderNumber = int64_t{1} << 31;
@@ -95,9 +106,9 @@ Integer number(std::string_view text, Integer low, Integer high, const std::stri
   Integer value{};
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error != std::errc{} || end != text.data() + text.size() || value < low || value > high) {
-    refuse(name + ": expected an integer from " + std::to_string(low) + " to " +
-               std::to_string(high),
-           text);
+    refuse(
+        name + ": expected an integer from " + std::to_string(low) + " to " + std::to_string(high),
+        text);
   }
   return value;
 }
@@ -146,7 +157,9 @@ inline bool option(std::string_view text, std::string_view name, std::string_vie
   return true;
 }
 
-inline bool is_option(std::string_view text) { return text.find('=') != text.npos && text.back() != ')'; }
+inline bool is_option(std::string_view text) {
+  return text.find('=') != text.npos && text.back() != ')';
+}
 
 }  // namespace words
 
@@ -230,8 +243,8 @@ inline Format parse_format(std::string_view text) {
   const size_t p = text.find('p');
   if (text.size() >= 4 && text[0] == 'e' && p != text.npos &&
       text.find_first_not_of("0123456789ep") == text.npos) {
-    const int exponent_bits = words::number<int>(text.substr(1, p - 1), 2, 11,
-                                                 "format: exponent bits of e<exponent_bits>p<precision>");
+    const int exponent_bits = words::number<int>(
+        text.substr(1, p - 1), 2, 11, "format: exponent bits of e<exponent_bits>p<precision>");
     const int precision = words::number<int>(text.substr(p + 1), 2, 53,
                                              "format: precision of e<exponent_bits>p<precision>");
     return make_format(exponent_bits, precision);
@@ -347,9 +360,9 @@ inline ParsedArithmetic parse_arithmetic(std::string_view text) {
   } else if (i < list.size() && !words::is_option(list[i])) {
     if (list[i] != "auto") {
       if (list[i] == "fused" || list[i] == "unfused") {
-        words::refuse("arithmetic: expected an accumulator before it (auto, " +
-                          words::format_list() + ")",
-                      list[i]);
+        words::refuse(
+            "arithmetic: expected an accumulator before it (auto, " + words::format_list() + ")",
+            list[i]);
       }
       parsed.format = parse_format(list[i]);
       parsed.accumulator_auto = false;

@@ -1,7 +1,9 @@
+// SPDX-License-Identifier: MIT
 // fpdet._core: the arithmetic of csrc/core over NumPy arrays, without torch.
 //
-// Arrays arrive contiguous and broadcast (fpdet/core.py sees to that) in float64, float32 or float16;
-// they are walked in chunks of doubles, each chunk under an EnvironmentGuard, without the GIL.
+// Arrays arrive contiguous and broadcast (fpdet/core.py sees to that) in float64, float32 or
+// float16; they are walked in chunks of doubles, each chunk under an EnvironmentGuard, without the
+// GIL.
 #include <pybind11/numpy.h>
 #include <pybind11/pybind11.h>
 #include <pybind11/stl.h>
@@ -28,6 +30,8 @@ namespace {
 using namespace fpdet;
 
 #define FPDET_NOINLINE __attribute__((noinline))
+#define FPDET_STRING_OF(x) #x
+#define FPDET_STRING(x) FPDET_STRING_OF(x)
 
 constexpr int64_t kChunk = 4096;
 
@@ -129,7 +133,8 @@ Elementwise parse_operation(const std::string& word) {
   if (word == "mul") return Elementwise::Mul;
   if (word == "fma") return Elementwise::Fma;
   if (word == "div") return Elementwise::Div;
-  throw std::invalid_argument("operation: expected round, add, mul, fma or div, got '" + word + "'");
+  throw std::invalid_argument("operation: expected round, add, mul, fma or div, got '" + word +
+                              "'");
 }
 
 FPDET_NOINLINE void elementwise_chunk(Elementwise operation, const Arith& arith, const Place& place,
@@ -179,10 +184,12 @@ void elementwise(const std::string& operation_word, const std::vector<py::array>
       throw py::value_error(operation_word + ": expected arrays of one size");
     }
   }
-  const size_t expected = operation == Elementwise::Round ? 1 : operation == Elementwise::Fma ? 3 : 2;
+  const size_t expected = operation == Elementwise::Round ? 1
+                          : operation == Elementwise::Fma ? 3
+                                                          : 2;
   if (inputs.size() != expected) {
-    throw py::value_error(operation_word + ": expected " + std::to_string(expected) + " arrays, got " +
-                          std::to_string(inputs.size()));
+    throw py::value_error(operation_word + ": expected " + std::to_string(expected) +
+                          " arrays, got " + std::to_string(inputs.size()));
   }
   if (!embeds(format, Source(out, "out").own_format())) {
     throw py::value_error("out: expected a type that holds every " + format_word);
@@ -256,7 +263,8 @@ void reduce_arrays(const std::vector<py::array>& arrays, py::array out, int64_t 
       throw py::value_error("terms: expected arrays of rows * terms elements");
     }
   }
-  if (inputs.empty() || inputs.size() > 2) throw py::value_error("terms: expected one or two arrays");
+  if (inputs.empty() || inputs.size() > 2)
+    throw py::value_error("terms: expected one or two arrays");
   if (terms > int64_t{1} << 31) {
     throw py::value_error("terms: expected at most 2^31 in one sum, got " + std::to_string(terms));
   }
@@ -278,7 +286,8 @@ py::object tree(const std::string& order_word, int64_t terms, uint64_t counter, 
                 uint32_t n, uint64_t element) {
   const Order order = parse_order(order_word);
   if (!order.is_tree()) {
-    throw std::invalid_argument("order: expected an order that is a tree, got '" + order_word + "'");
+    throw std::invalid_argument("order: expected an order that is a tree, got '" + order_word +
+                                "'");
   }
   if (terms < 0 || terms > int64_t{1} << 31) {
     throw std::invalid_argument("n: expected 0 to 2^31 terms, got " + std::to_string(terms));
@@ -306,7 +315,8 @@ py::dict describe(const ParsedArithmetic& parsed) {
   d["rounding"] = to_string(parsed.rounding);
   d["order"] = to_string(parsed.order);
   d["accumulator"] = parsed.order.exact() ? py::object(py::none()) : py::str(parsed.format_word);
-  d["fused"] = parsed.order.is_tree() ? py::object(py::bool_(parsed.fused)) : py::object(py::none());
+  d["fused"] =
+      parsed.order.is_tree() ? py::object(py::bool_(parsed.fused)) : py::object(py::none());
   d["bits"] = parsed.stochastic.bits;
   d["variant"] = std::string(1, parsed.stochastic.variant);
   d["seed"] = parsed.stochastic.seed;
@@ -345,8 +355,9 @@ PYBIND11_MODULE(_core, m) {
         py::arg("pass_tag") = 0, py::arg("sample") = 0, py::arg("element") = 0,
         "The order's tree over n terms as nested pairs.");
 
-  py::class_<ExactSum>(m, "ExactSum",
-                       "An exact sum of float64 numbers and of products of them; see csrc/core/exact.h.")
+  py::class_<ExactSum>(
+      m, "ExactSum",
+      "An exact sum of float64 numbers and of products of them; see csrc/core/exact.h.")
       .def(py::init<>())
       .def("clear", &ExactSum::clear, "Back to the empty sum, +0.")
       .def("add", &ExactSum::add, py::arg("x"))
@@ -375,8 +386,8 @@ PYBIND11_MODULE(_core, m) {
       py::arg("key"), py::arg("counter"), "Philox4x32-10 of two key words and four counter words.");
   m.def(
       "random_bits",
-      [](uint64_t seed, uint64_t counter, uint32_t pass, uint32_t n, uint64_t element, int64_t event,
-         int bits) {
+      [](uint64_t seed, uint64_t counter, uint32_t pass, uint32_t n, uint64_t element,
+         int64_t event, int bits) {
         if (bits < 1 || bits > 32) {
           throw std::invalid_argument("bits: expected an integer from 1 to 32, got " +
                                       std::to_string(bits));
@@ -415,8 +426,8 @@ PYBIND11_MODULE(_core, m) {
       "parse_format", [](const std::string& text) { return describe(parse_format(text)); },
       py::arg("text"), "A format as data.");
 
-  m.attr("ROUNDINGS") = py::tuple(py::cast(
-      std::vector<std::string>(std::begin(kRoundingWords), std::end(kRoundingWords))));
+  m.attr("ROUNDINGS") = py::tuple(
+      py::cast(std::vector<std::string>(std::begin(kRoundingWords), std::end(kRoundingWords))));
   m.attr("ORDERS") =
       py::tuple(py::cast(std::vector<std::string>(std::begin(kOrderWords), std::end(kOrderWords))));
   py::dict formats;
@@ -428,5 +439,14 @@ PYBIND11_MODULE(_core, m) {
   m.def("read_environment", &read_environment, "This thread's MXCSR or FPCR.");
   m.def("write_environment", &write_environment, py::arg("value"),
         "Sets this thread's MXCSR or FPCR; for tests that leave hostile states.");
-  m.attr("compiler") = __VERSION__;
+  m.def(
+      "build_info",
+      [] {
+        py::dict d;
+        d["compiler_version"] = __VERSION__;
+        d["target"] = FPDET_STRING(FPDET_TARGET);
+        d["canary"] = canary();
+        return d;
+      },
+      "What this module was compiled by and for, and what its canary finds wrong.");
 }

@@ -29,13 +29,22 @@ const std::vector<Rounding> kRoundings = {
 #undef ROW
 };
 
-const char* const kFormats[] = {"float64", "float32",     "tfloat32", "bfloat16", "float16", "float8_e4m3fn",
-                                "float8_e5m2", "e4p5", "e11p20",   "e2p2"};
+const char* const kFormats[] = {"float64",       "float32",     "tfloat32", "bfloat16", "float16",
+                                "float8_e4m3fn", "float8_e5m2", "e4p5",     "e11p20",   "e2p2"};
 
-const char* const kOrders[] = {"sequential", "reverse",     "pairwise",    "blocked(7)",
-                               "split(3)",   "strided(4)",  "shuffled(5)", "shuffled(5,vary=call)",
-                               "shuffled(5,vary=element)",  "split(3).shuffled(5)",
-                               "kahan",      "neumaier",    "exact"};
+const char* const kOrders[] = {"sequential",
+                               "reverse",
+                               "pairwise",
+                               "blocked(7)",
+                               "split(3)",
+                               "strided(4)",
+                               "shuffled(5)",
+                               "shuffled(5,vary=call)",
+                               "shuffled(5,vary=element)",
+                               "split(3).shuffled(5)",
+                               "kahan",
+                               "neumaier",
+                               "exact"};
 
 // Every operation of soft.h, by format and rounding. Stochastic: by variant, with 1 to 32 bits.
 void soft_operations() {
@@ -94,8 +103,9 @@ void hardware_operations(const char* word, Failures& failures) {
           soft_fma(v[0], v[1], v[2], format, rounding), soft_div(v[0], v[1], format, rounding)};
       const char* const names[] = {"add", "mul", "fma", "div"};
       for (int j = 0; j < 4; ++j) {
-        failures.expect(native::same(got[j], expected[j]),
-                        std::string("hardware ") + names[j] + " " + word + " " + to_string(rounding));
+        failures.expect(
+            native::same(got[j], expected[j]),
+            std::string("hardware ") + names[j] + " " + word + " " + to_string(rounding));
         digest.add(got[j]);
       }
     }
@@ -121,11 +131,12 @@ template <bool Product>
   const Permutation permutation(order, count, 3, shuffle_key);
   RandomBits random(arith.arithmetic().stochastic, key);
   const EnvironmentGuard guard(arith.arithmetic().rounding);
-  return reduce<Product>(order, Schedule(order, count, permutation.data()), arith, terms, random, bias,
-                         output, sum);
+  return reduce<Product>(order, Schedule(order, count, permutation.data()), arith, terms, random,
+                         bias, output, sum);
 }
 
-// Whole reductions: every order and rounding, four accumulators, fused and not, with and without bias.
+// Whole reductions: every order and rounding, four accumulators, fused and not, with and without
+// bias.
 void reductions() {
   const auto sum = std::make_unique<ExactSum>();
   for (const char* order_word : kOrders) {
@@ -137,7 +148,8 @@ void reductions() {
         for (const bool fused : {true, false}) {
           Arithmetic arithmetic{rounding, parse_format(format_word), fused, {}};
           arithmetic.stochastic.keyed_by_operands = !fused;
-          const Arith arith(arithmetic, arithmetic.format == kFloat32 || arithmetic.format == kFloat64);
+          const Arith arith(arithmetic,
+                            arithmetic.format == kFloat32 || arithmetic.format == kFloat64);
           for (const int64_t count : {0, 1, 2, 3, 7, 16, 65}) {
             Terms terms;
             for (int64_t i = 0; i < count; ++i) {
@@ -187,8 +199,8 @@ void exact_sums(Failures& failures) {
   }
 }
 
-[[gnu::noinline]] SgdResult guarded_sgd(const SgdCoefficients& k, const Arith& arith, double p, double g,
-                                        double b, RandomBits& random) {
+[[gnu::noinline]] SgdResult guarded_sgd(const SgdCoefficients& k, const Arith& arith, double p,
+                                        double g, double b, RandomBits& random) {
   const EnvironmentGuard guard(arith.arithmetic().rounding);
   return sgd_element(k, arith, p, g, b, random);
 }
@@ -210,9 +222,12 @@ void sgd_steps() {
         scalars.rescale = static_cast<double>(1 + random.below(12));
         const Arithmetic arithmetic{rounding, parse_format(format_word), random.below(2) != 0, {}};
         const Arith arith(arithmetic, true);
-        const auto value = [&] { return soft_round(random.near_one(), arithmetic.format, Rounding::NearestEven); };
+        const auto value = [&] {
+          return soft_round(random.near_one(), arithmetic.format, Rounding::NearestEven);
+        };
         const double p = value(), g = value(), b = value();
-        RandomBits bits(arithmetic.stochastic, element_key(7, 0, kPassSgd, 0, static_cast<uint64_t>(i)));
+        RandomBits bits(arithmetic.stochastic,
+                        element_key(7, 0, kPassSgd, 0, static_cast<uint64_t>(i)));
         const SgdResult result =
             guarded_sgd(sgd_coefficients(scalars, arithmetic.format), arith, p, g, b, bits);
         digest.add(result.parameter);
@@ -234,7 +249,8 @@ void guards(Failures& failures) {
   write_environment(hostile);
   try {
     const EnvironmentGuard guard(Rounding::TowardZero);
-    failures.expect(read_environment() == clean_environment(Rounding::TowardZero), "guard sets its state");
+    failures.expect(read_environment() == clean_environment(Rounding::TowardZero),
+                    "guard sets its state");
     throw 1;
   } catch (int) {
   }

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-// The CPU kernels without Python or torch: every pass of small convolutions, by every instruction set of
-// this machine, several tilings and on several threads, equals the slow path bit for bit. Prints the
-// slow path's digests. Buffers are exactly as long as they must be: a read beyond shows under ASan.
+// The CPU kernels without Python or torch: every pass of small convolutions, by every instruction
+// set of this machine, several tilings and on several threads, equals the slow path bit for bit.
+// Prints the slow path's digests. Buffers are exactly as long as they must be: a read beyond shows
+// under ASan.
 #include <exception>
 #include <thread>
 #include <vector>
@@ -90,7 +91,8 @@ void three_threads(int64_t count, int64_t, const std::function<void(int64_t, int
   }
 }
 
-/// All passes of one convolution; `left` and `right` as forward, grad_input and grad_weight have them.
+/// All passes of one convolution; `left` and `right` as forward, grad_input and grad_weight have
+/// them.
 template <class T>
 class Convolution {
  public:
@@ -215,15 +217,17 @@ int main() {
   Failures failures;
   for (const Case& test : cases) {
     for (const char* rounding : {"nearest_even", "toward_zero", "upward", "downward"}) {
-      for (const char* order : {"sequential auto fused", "reverse auto fused", "blocked(7) auto fused",
-                                "pairwise auto unfused", "split(3) auto fused", "strided(4) auto unfused",
-                                "shuffled(5) auto fused"}) {
+      for (const char* order :
+           {"sequential auto fused", "reverse auto fused", "blocked(7) auto fused",
+            "pairwise auto unfused", "split(3) auto fused", "strided(4) auto unfused",
+            "shuffled(5) auto fused"}) {
         const std::string words = std::string(rounding) + " " + order;
         check<float>(test, Scalar::Float32, "float32", words, failures);
         check<double>(test, Scalar::Float64, "float64", words, failures);
       }
     }
-    for (const char* words : {"nearest_even blocked(7) auto fused", "upward blocked(7) auto fused"}) {
+    for (const char* words :
+         {"nearest_even blocked(7) auto fused", "upward blocked(7) auto fused"}) {
       check<BFloat16>(test, Scalar::BFloat16, "bfloat16", words, failures);
       check<Float16>(test, Scalar::Float16, "float16", words, failures);
     }

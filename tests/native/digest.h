@@ -24,7 +24,8 @@ class Generator {
   }
   int64_t below(int64_t n) { return static_cast<int64_t>(next() >> 1) % n; }
 
-  /// Any pattern, or: a subnormal, a power of two, a small integer, a value near 1, a special value.
+  /// Any pattern, or: a subnormal, a power of two, a small integer, a value near 1, a special
+  /// value.
   double any() {
     const uint64_t bits = next();
     const uint64_t sign = bits & fpdet::kSignBit;
@@ -39,7 +40,8 @@ class Generator {
       case 3:
         return static_cast<double>(below(65) - 32);
       case 4: {
-        const double specials[] = {0.0, -0.0, 1.0, 0x1.fffffep127, 0x1p-126, 448.0, 65504.0, 65520.0};
+        const double specials[] = {0.0,      -0.0,  1.0,     0x1.fffffep127,
+                                   0x1p-126, 448.0, 65504.0, 65520.0};
         return specials[below(8)];
       }
       default:
@@ -50,7 +52,8 @@ class Generator {
   double near_one() {
     const uint64_t bits = next();
     const uint64_t exponent = static_cast<uint64_t>(1023 - 12 + below(25));
-    return fpdet::from_bits((bits & ((uint64_t{1} << 52) - 1)) | (exponent << 52) | (bits & fpdet::kSignBit));
+    return fpdet::from_bits((bits & ((uint64_t{1} << 52) - 1)) | (exponent << 52) |
+                            (bits & fpdet::kSignBit));
   }
 
  private:
@@ -66,7 +69,9 @@ class Digest {
       value_ = (value_ ^ ((bits >> (8 * byte)) & 0xff)) * 0x100000001b3u;
     }
   }
-  void print(const std::string& name) const { std::printf("%s %016" PRIx64 "\n", name.c_str(), value_); }
+  void print(const std::string& name) const {
+    std::printf("%s %016" PRIx64 "\n", name.c_str(), value_);
+  }
   uint64_t value() const { return value_; }
 
  private:

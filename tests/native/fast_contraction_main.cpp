@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // The fast contraction against the definition, bit for bit: random shapes, orders, roundings, fused
-// or not, element types, instruction sets, tile sizes and threads. The definition here is a loop over
-// Schedule, one output element and one operation at a time. Usage: fast_contraction_main [cases] [seed]
+// or not, element types, instruction sets, tile sizes and threads. The definition here is a loop
+// over Schedule, one output element and one operation at a time. Usage: fast_contraction_main
+// [cases] [seed]
 #include <cmath>
 #include <cstdio>
 #include <cstdlib>
@@ -112,7 +113,8 @@ double number(Pick& pick) {
   if (what < 20) return sign * 0.0;
   if (what < 30) return sign * std::ldexp(static_cast<double>(pick(1, 8000000)), -149);
   if (what < 35) return sign * std::ldexp(static_cast<double>(pick(1, 8000000)), 100);
-  return sign * std::ldexp(static_cast<double>(pick(0, (1 << 24) - 1)), static_cast<int>(pick(-30, -22)));
+  return sign *
+         std::ldexp(static_cast<double>(pick(0, (1 << 24) - 1)), static_cast<int>(pick(-30, -22)));
 }
 
 TensorStrides strides_of(Pick& pick, int64_t c, const int64_t (&x)[kAxes], bool last_channels) {
@@ -198,10 +200,9 @@ bool run_case(uint64_t seed, Scalar scalar) {
 
   cpu::ContractionCall call;
   call.order = random_order(pick);
-  call.arithmetic.rounding = pick.of({Rounding::NearestEven, Rounding::TowardZero,
-                                      Rounding::Upward, Rounding::Downward});
-  call.arithmetic.format =
-      std::is_same_v<S, double> || pick(0, 3) == 0 ? kFloat64 : kFloat32;
+  call.arithmetic.rounding =
+      pick.of({Rounding::NearestEven, Rounding::TowardZero, Rounding::Upward, Rounding::Downward});
+  call.arithmetic.format = std::is_same_v<S, double> || pick(0, 3) == 0 ? kFloat64 : kFloat32;
   call.arithmetic.fused = pick(0, 1) != 0;
   call.draw.counter = static_cast<uint64_t>(pick(0, 5));
   call.scalar = scalar;

@@ -4,6 +4,7 @@
 // instruction of this file can be linked into code that runs on every processor.
 #include "../../core/environment.h"
 #include "direct.h"
+#include "grouped.h"
 #include "micro.h"
 #include "pack.h"
 #include "table.h"
@@ -82,6 +83,27 @@ struct DirectSizes {
   int64_t total() const { return terms + steps + lanes + inside + offsets; }
 };
 
+template <class T>
+struct GroupedSizes {
+  int64_t left, right, stack, lanes, terms, steps, masks;
+
+  explicit GroupedSizes(const Task& task) {
+    left = aligned(task.chunk * kVectorBytes);
+    right = kGroupedColumns * left;
+    stack = task.depth * kGroupedColumns * kVectorBytes;
+    lanes = aligned(kLanes<T> * PlaceList::kBytesPerEntry);
+    terms = aligned(task.chunk * PlaceList::kBytesPerEntry);
+    steps = aligned(task.chunk * static_cast<int64_t>(sizeof(Step)));
+    masks = aligned(task.chunk * kLanes<T> * static_cast<int64_t>(sizeof(uint16_t)));
+  }
+  int64_t total() const { return left + right + stack + lanes + 2 * terms + steps + masks; }
+};
+
+bool suits_grouped(const Task& task) {
+  return task.problem.product && task.rows == 1 && task.terms > 0 && task.problem.groups > 2 &&
+         task.cols <= kGroupedMostColumns;
+}
+
 bool suits_direct(const Task& task) {
   const int64_t last = task.problem.cols.d[3];
   return task.problem.product && task.rows <= kDirectRows && task.terms > 0 &&
@@ -91,6 +113,8 @@ bool suits_direct(const Task& task) {
 template <class T>
 void plan_tiles(Task& task) {
   constexpr int64_t kSize = sizeof(T);
+  task.chunk = at_most(task.tiles.terms > 0 ? at_most(task.tiles.terms, 4096) : kChunk,
+                       at_least(task.terms, 1));
   if (suits_direct(task)) {
     task.method = Method::Direct;
     task.row_tiles = 1;
@@ -101,11 +125,17 @@ void plan_tiles(Task& task) {
     task.scratch_bytes = DirectSizes<T>(task).total();
     return;
   }
+  if (suits_grouped(task)) {
+    task.method = Method::Grouped;
+    task.chunk = at_most(task.chunk, kChunk);
+    task.col_tiles = ceil_div(task.cols, kGroupedColumns);
+    task.items = ceil_div(task.problem.groups, kLanes<T>) * task.col_tiles;
+    task.scratch_bytes = GroupedSizes<T>(task).total();
+    return;
+  }
   task.row_tiles = ceil_div(task.rows, kMaxRows);
   const int64_t tile_rows = ceil_div(task.rows, task.row_tiles);
   task.panels = ceil_div(task.cols, kPanel<T>);
-  task.chunk = at_most(task.tiles.terms > 0 ? at_most(task.tiles.terms, 4096) : kChunk,
-                       at_least(task.terms, 1));
 
   // Rows of a block: all of them where their partials of one panel fit.
   const int64_t tile_stack = tile_rows * task.depth * kPanel<T> * kSize;
@@ -567,12 +597,120 @@ class DirectRunner {
   int64_t step_count_ = 0;
 };
 
+template <class T, class S>
+class GroupedRunner {
+ public:
+  GroupedRunner(const Task& task, char* scratch)
+      : task_(task),
+        unsafe_left_(task.problem.left, task.problem.rows, task.problem.terms),
+        unsafe_right_(task.problem.right, task.problem.cols, task.problem.terms) {
+    const GroupedSizes<T> sizes(task);
+    char* at = scratch;
+    const auto carve = [&](int64_t bytes) {
+      char* part = at;
+      at += bytes;
+      return part;
+    };
+    left_ = reinterpret_cast<T*>(carve(sizes.left));
+    right_ = reinterpret_cast<T*>(carve(sizes.right));
+    stack_ = reinterpret_cast<T*>(carve(sizes.stack));
+    lanes_.place(carve(sizes.lanes), kLanes<T>);
+    left_terms_.place(carve(sizes.terms), task.chunk);
+    right_terms_.place(carve(sizes.terms), task.chunk);
+    steps_ = reinterpret_cast<Step*>(carve(sizes.steps));
+    masks_ = reinterpret_cast<uint16_t*>(carve(sizes.masks));
+  }
+
+  void run(int64_t item) {
+    const int64_t first_group = item / task_.col_tiles * kLanes<T>;
+    const int n = static_cast<int>(at_most(task_.problem.groups - first_group, kLanes<T>));
+    const int64_t tile = item % task_.col_tiles;
+    const int64_t first_col = tile * task_.cols / task_.col_tiles;
+    const int columns =
+        static_cast<int>((tile + 1) * task_.cols / task_.col_tiles - first_col);
+
+    const Operand& left = task_.problem.left;
+    const Operand& right = task_.problem.right;
+    Packer<T, S> left_packer(static_cast<const S*>(task_.left) + first_group * left.group_offset,
+                             left, unsafe_left_, masks_);
+    Packer<T, S> right_packer(
+        static_cast<const S*>(task_.right) + first_group * right.group_offset, right, unsafe_right_,
+        masks_);
+    GroupedArguments<T> a{left_, right_, 0, stack_, steps_, 0};
+    for (Chunks chunks(task_), twin(task_); !chunks.done();) {
+      PlaceWriter left_writer(left.term, Place{}, task_.problem.terms, unsafe_left_, left_terms_);
+      PlaceWriter right_writer(right.term, Place{}, task_.problem.terms, unsafe_right_,
+                               right_terms_);
+      a.step_count = chunks.next(left_writer, steps_);
+      twin.next(right_writer, steps_);
+      a.right_column = right_terms_.count * kLanes<T>;
+      list_groups(left, unsafe_left_, Place{}, n);
+      left_packer.pack(lanes_, 0, n, kLanes<T>, left_terms_, left_, kLanes<T>);
+      for (int c = 0; c < columns; ++c) {
+        const Digits col = task_.problem.cols.decode(first_col + c);
+        list_groups(right, unsafe_right_, right.outer.place(col), n);
+        right_packer.pack(lanes_, 0, n, kLanes<T>, right_terms_, right_ + c * a.right_column,
+                          kLanes<T>);
+      }
+      (task_.arithmetic.fused ? find_grouped<T, true>(columns) : find_grouped<T, false>(columns))(a);
+    }
+    finish(first_group, n, first_col, columns);
+  }
+
+ private:
+  /// Lane l is group l from the packer's data.
+  void list_groups(const Operand& operand, const UnsafeAxes& unsafe, const Place& outer, int n) {
+    const Place at = operand.origin + outer;
+    lanes_.count = n;
+    for (int l = 0; l < n; ++l) {
+      Entry& e = lanes_.entry[l];
+      e.offset = at.offset + l * operand.group_offset;
+      for (int i = 0; i < kAxes; ++i) e.x[i] = unsafe.axis[i] ? at.x[i] : 0;
+    }
+  }
+
+  void finish(int64_t first_group, int n, int64_t first_col, int columns) {
+    const Output& out = task_.problem.out;
+    T bias[kLanes<T>] = {};
+    int64_t offsets[kLanes<T>] = {};
+    if (task_.bias != nullptr) {
+      for (int l = 0; l < n; ++l) {
+        bias[l] = to_accumulator<T>(
+            static_cast<const S*>(task_.bias)[(first_group + l) * task_.bias_stride]);
+      }
+    }
+    for (int c = 0; c < columns; ++c) {
+      const Digits col = task_.problem.cols.decode(first_col + c);
+      for (int l = 0; l < n; ++l) {
+        offsets[l] = out.offset(first_group + l, Digits{{0, 0, 0, 0}}, col);
+      }
+      T* sum = stack_ + c * kLanes<T>;
+      if (task_.bias != nullptr) store<T>(sum, add<T>(load<T>(sum), load<T>(bias)));
+      convert<T, S>(task_, sum, n, static_cast<S*>(task_.out), offsets);
+    }
+  }
+
+  const Task& task_;
+  UnsafeAxes unsafe_left_, unsafe_right_;
+  T* left_;
+  T* right_;
+  T* stack_;
+  PlaceList lanes_, left_terms_, right_terms_;
+  Step* steps_;
+  uint16_t* masks_;
+};
+
 void run(const void* opaque, void* scratch, int64_t begin, int64_t end) {
   const Task& task = *static_cast<const Task*>(opaque);
   const EnvironmentGuard guard(task.arithmetic.rounding);
   with_types(task, [&]<class T, class S>(T, S) {
     if (task.method == Method::Direct) {
       DirectRunner<T, S> runner(task, static_cast<char*>(scratch));
+      for (int64_t item = begin; item < end; ++item) runner.run(item);
+      return;
+    }
+    if (task.method == Method::Grouped) {
+      GroupedRunner<T, S> runner(task, static_cast<char*>(scratch));
       for (int64_t item = begin; item < end; ++item) runner.run(item);
       return;
     }

@@ -160,6 +160,8 @@ struct Extent {
   int64_t x[kAxes];
 };
 
+inline int64_t clamp_lane(int64_t lane) { return lane < 0 ? 0 : lane > 16 ? 16 : lane; }
+
 /// Lanes of the piece that lie inside the operand when `other` is added.
 inline uint32_t inside_mask(const Piece& p, const Entry& other, const Extent& extent) {
   const uint64_t x0 = static_cast<uint64_t>(p.first.x[0] + other.x[0]);
@@ -171,6 +173,13 @@ inline uint32_t inside_mask(const Piece& p, const Entry& other, const Extent& ex
   const int64_t x2 = p.first.x[2] + other.x[2];
   const int64_t last = x2 + p.step * (p.end - 1), first = x2 + p.step * p.begin;
   if (first >= 0 && first < extent.x[2] && last >= 0 && last < extent.x[2]) return mask;
+  if (p.step == 1 || p.step == 2) {
+    // Lanes l with 0 <= x2 + step * l < extent, from the first to the one before the last.
+    const int64_t shift = p.step - 1;
+    const int64_t from = clamp_lane((shift - x2) >> shift);
+    const int64_t to = clamp_lane((extent.x[2] - x2 + shift) >> shift);
+    return mask & ((uint32_t{1} << to) - 1) & ~((uint32_t{1} << from) - 1);
+  }
   for (int l = p.begin; l < p.end; ++l) {
     const uint64_t x = static_cast<uint64_t>(x2 + p.step * l);
     if (x >= static_cast<uint64_t>(extent.x[2])) mask &= ~(uint32_t{1} << l);
