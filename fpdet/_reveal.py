@@ -36,7 +36,8 @@ def reveal(function, n, *, dtype=torch.float32):
 
     Raises:
         ValueError: "not a fixed tree": the answers fit no tree, or change from call to call
-            (compensated or exact sums, sums that depend on values, races); or `function` is no sum.
+            (compensated or exact sums, sums whose order depends on values, races); or `function` is
+            no sum. Fewer than four terms do not tell Kahan's sum from a run.
         TypeError: bad `n` or `dtype`.
     """
     integer("n", n, 1, 2**31)
@@ -52,7 +53,8 @@ def reveal(function, n, *, dtype=torch.float32):
         raise ValueError("not a fixed tree: function is no sum of its n terms at any scale tried")
     tree = _build(probe, n)
     _verify(probe, tree, n)
-    return tree
+    _refuse_compensation(probe, tree, n)
+    return tree.canonical()
 
 
 class _Probe:
@@ -61,7 +63,7 @@ class _Probe:
         self.big, self.unit = 2.0**log_big, 2.0**log_unit
         self.answer = None
 
-    def _call(self, values):
+    def call(self, values):
         out = self.function(values)
         if isinstance(out, torch.Tensor):
             if out.numel() != 1:
@@ -69,7 +71,7 @@ class _Probe:
             out = out.detach().reshape(()).item()
         return float(out)
 
-    def _zeros(self):
+    def zeros(self):
         return torch.zeros(self.n, dtype=self.dtype)
 
     def usable(self):
@@ -78,9 +80,9 @@ class _Probe:
         alone = []
         for place in ends:
             for size in (self.unit, -self.unit, self.big, -self.big):
-                values = self._zeros()
+                values = self.zeros()
                 values[place] = size
-                alone.append(self._call(values) / size)
+                alone.append(self.call(values) / size)
         self.answer = alone[0]
         if self.answer == 0 or any(a != self.answer for a in alone):
             return False
@@ -96,9 +98,9 @@ class _Probe:
 
     def _counts(self):
         for part in self._chunks():
-            values = self._zeros()
+            values = self.zeros()
             values[part] = self.unit
-            if self._call(values) / self.unit / self.answer != len(range(self.n)[part]):
+            if self.call(values) / self.unit / self.answer != len(range(self.n)[part]):
                 return False
         return True
 
@@ -106,10 +108,10 @@ class _Probe:
         """Leaves under the node where i and j meet."""
         survivors = 0.0
         for part in self._chunks():
-            values = self._zeros()
+            values = self.zeros()
             values[part] = self.unit
             values[i], values[j] = self.big, -self.big
-            survivors += self._call(values) / self.unit / self.answer
+            survivors += self.call(values) / self.unit / self.answer
         size = self.n - survivors
         if not 2 <= size <= self.n or size != int(size):
             raise ValueError(f"not a fixed tree: terms {i} and {j} left {survivors} of {self.n} units")
@@ -171,6 +173,31 @@ def _verify(probe, tree, n):
                     f"not a fixed tree: terms {first} and {second} met in a subtree of {size} terms, "
                     f"expected {meet(i, j)}"
                 )
+
+
+def _refuse_compensation(probe, tree, n):
+    """Kahan's sum loses a lone M like a plain run; what it saves are parts of an ulp.
+
+    Down the tree's longest chain of single terms: 1 first, then 7/16 of an ulp each time, -1 last.
+    Plain additions leave 0. (With fewer than four terms in the chain there is too little to save.)
+    """
+    chain, node = [], tree
+    while len(node.children) == 2 and any(not child.children for child in node.children):
+        left, right = node.children
+        lone, node = (right, left) if not right.children else (left, right)
+        chain.append(lone.leaf)
+    if node.children or len(chain) < 3:
+        return
+    last, *units = chain
+
+    def left_over(unit, places):
+        values = probe.zeros()
+        values[node.leaf], values[last], values[places] = 1.0, -1.0, unit
+        return probe.call(values)
+
+    precision = next((k for k in range(1, 60) if left_over(2.0**-k, units[-1:]) == 0), None)
+    if precision is None or left_over(7 / 8 * 2.0**-precision, units) != 0:
+        raise ValueError("not a fixed tree: parts below one ulp are not lost (a compensated sum)")
 
 
 def _meetings(tree):

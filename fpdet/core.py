@@ -122,7 +122,8 @@ def _elementwise(
     words = _rounding(rounding, **_stochastic_options(operation, options))
     arrays, dtype = _operands(**operands)
     out = _output(arrays[0].shape, dtype, format)
-    _core.elementwise(operation, arrays, out, format, words, counter, pass_tag, batch_offset, _sample_size(out.shape))
+    size = _sample_size(out.shape)
+    _core.elementwise(operation, arrays, out, format, words, counter, pass_tag, batch_offset, size)
     return out[()]
 
 

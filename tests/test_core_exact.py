@@ -94,7 +94,7 @@ def test_exact_dot(kind):
         b = b[: a.size] if b.size >= a.size else np.resize(b, a.size)
         if kind == "cancelling":  # ... and its products: a·b + a·(-b) + something tiny
             a, b = np.concatenate([a, a, [2.0**-1000]]), np.concatenate([b, -b, [3 * 2.0**-1074]])
-        total = sum((Fraction(x) * Fraction(y) for x, y in zip(a.tolist(), b.tolist(), strict=False)), Fraction(0))
+        total = sum((Fraction(x) * Fraction(y) for x, y in zip(a.tolist(), b.tolist(), strict=True)), Fraction(0))
         for format, rounding in itertools.product(("float64", "float32"), DETERMINISTIC):
             got = core.dot_exact(a, b, rounding, format)
             sign = -1 if rounding == "downward" and total == 0 else 1
@@ -261,7 +261,7 @@ def test_orders_by_reference(order, rounding):
         for fused in (True, False) if order not in ("kahan", "neumaier") else (True,):
             rules = reference_rules(order, rounding, format, fused, **options)
             got = core.dot(a, b, order, format, rounding, fused, **options)
-            pairs = [list(zip(x, y, strict=False)) for x, y in zip(a.tolist(), b.tolist(), strict=False)]
+            pairs = [list(zip(x, y, strict=True)) for x, y in zip(a.tolist(), b.tolist(), strict=False)]
             want = [ref.reduce_element(row, rules, format, n=i) for i, row in enumerate(pairs)]
             assert same(got, want), (order, rounding, n, format, fused)
 

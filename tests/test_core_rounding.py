@@ -62,7 +62,7 @@ def mpfr_context(format, rounding):
 
 
 def as_arrays(tuples):
-    return [np.array(column) for column in zip(*tuples, strict=False)]
+    return [np.array(column) for column in zip(*tuples, strict=True)]
 
 
 # Operands.
@@ -362,7 +362,7 @@ def test_stochastic_operations_by_exact_rationals(n):
         x = mixed_operands(rng, count, 60)
         got = compute(*x, "bfloat16", "stochastic", bits=n, variant=variant, seed=11, counter=3, batch_offset=100)
         draws = [core.random_bits(11, 3, 4, 100 + i, 0, 0, n) for i in range(60)]
-        want = [oracle(*v, "bfloat16", "stochastic", r, n, variant) for v, r in zip(x.T.tolist(), draws, strict=False)]
+        want = [oracle(*v, "bfloat16", "stochastic", r, n, variant) for v, r in zip(x.T.tolist(), draws, strict=True)]
         assert_same_bits(got, want, *x, label=f"{operation} bits={n} variant={variant}")
 
 
@@ -406,8 +406,8 @@ def test_keyed_by_operands():
     got = core.mul(x, y, "bfloat16", "stochastic", **options)
     order = rng.permutation(500)
     assert_same_bits(core.mul(x[order], y[order], "bfloat16", "stochastic", **options), got[order])
-    draws = [ref.operand_bits(9, "mul", v, 32) for v in zip(x.tolist(), y.tolist(), strict=False)]
-    want = [ref.mul(a, b, "bfloat16", "stochastic", r) for a, b, r in zip(x.tolist(), y.tolist(), draws, strict=False)]
+    draws = [ref.operand_bits(9, "mul", v, 32) for v in zip(x.tolist(), y.tolist(), strict=True)]
+    want = [ref.mul(a, b, "bfloat16", "stochastic", r) for a, b, r in zip(x.tolist(), y.tolist(), draws, strict=True)]
     assert_same_bits(got, want)
     assert (core.mul(y, x, "bfloat16", "stochastic", **options) != got).any()
     assert (core.mul(x, y, "bfloat16", "stochastic", keyed_by="operands", seed=10) != got).any()
@@ -416,8 +416,9 @@ def test_keyed_by_operands():
         != core.mul(x[order], y[order], "bfloat16", "stochastic", seed=9)
     ).any()
     z = core.fma(x, y, 1.0, "bfloat16", "stochastic", **options)
-    draws = [ref.operand_bits(9, "fma", (*v, 1.0), 32) for v in zip(x.tolist(), y.tolist(), strict=False)]
-    want = [ref.fma(a, b, 1.0, "bfloat16", "stochastic", r) for a, b, r in zip(x.tolist(), y.tolist(), draws, strict=False)]
+    draws = [ref.operand_bits(9, "fma", (*v, 1.0), 32) for v in zip(x.tolist(), y.tolist(), strict=True)]
+    triples = zip(x.tolist(), y.tolist(), draws, strict=True)
+    want = [ref.fma(a, b, 1.0, "bfloat16", "stochastic", r) for a, b, r in triples]
     assert_same_bits(z, want)
 
 

@@ -12,6 +12,11 @@ ORDERS = ["sequential", "reverse", "blocked(3)", "pairwise", "split(4)", "stride
 SIZES = [1, 2, 3, 5, 8, 17, 65]
 
 
+@pytest.fixture(autouse=True)
+def one_thread(threads):
+    threads(1)  # thousands of tiny calls
+
+
 def forward(n, arithmetic, dtype):
     ones = torch.ones(1, n, 1, dtype=dtype)
     return lambda t: F.conv1d(t.view(1, n, 1), ones, arithmetic=arithmetic)
@@ -112,7 +117,7 @@ def test_torch_s_sum_is_some_tree(n):
 
 
 @pytest.mark.parametrize("word", ["kahan", "neumaier", "exact"])
-@pytest.mark.parametrize("n", [3, 8, 50])
+@pytest.mark.parametrize("n", [4, 8, 50])
 def test_compensated_and_exact_are_no_tree(word, n):
     with pytest.raises(ValueError, match="not a fixed tree"):
         fpdet.reveal(forward(n, fpdet.Arithmetic(order=word), torch.float32), n)
@@ -130,9 +135,9 @@ def test_what_changes_is_no_tree():
 
 
 def test_what_depends_on_values_is_no_tree():
-    sorting = forward(20, "nearest_even sequential", torch.float32)
+    run = forward(20, "nearest_even sequential", torch.float32)
     with pytest.raises(ValueError, match="not a fixed tree"):
-        fpdet.reveal(lambda t: sorting(t.sort().values), 20)
+        fpdet.reveal(lambda t: run(t if t[3] >= 0 else t.flip(0)), 20)
 
 
 @pytest.mark.parametrize("function", [lambda t: t.max(), lambda t: t.abs().sum(), lambda t: t[0], lambda t: t.prod()])

@@ -47,7 +47,7 @@ def build(name: str) -> dict[str, Path]:
     kind = KINDS[name]
     work = plan.Plan(plan.ROOT / "build" / f"native-{name}")
     work.compiler = kind.compiler or work.compiler
-    objects = plan.cpu_objects(work, kind.flags, kind.instruction_sets)
+    objects = plan.cpu_objects(work, kind.instruction_sets, kind.flags)
     flags = [*plan.HOST_FLAGS, f"-I{plan.CSRC}", *kind.flags]
     built = {}
     for program, with_cpu in PROGRAMS.items():
@@ -95,9 +95,8 @@ def main() -> int:
         control = subprocess.run([*runner, str(built["control"]), "--canary"], stdout=subprocess.PIPE, text=True)
         caught = "no_contraction" in control.stdout
         failed += not caught
-        print(
-            f"{arguments.kind} control: {'ok, the canary sees contraction' if caught else 'FAILED: no contraction seen'}"
-        )
+        verdict = "ok, the canary sees contraction" if caught else "FAILED: the canary sees no contraction"
+        print(f"{arguments.kind} control: {verdict}")
     return 1 if failed else 0
 
 

@@ -20,6 +20,7 @@ import shutil
 import subprocess
 import sys
 import sysconfig
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -131,10 +132,10 @@ def core_module(plan: Plan, target: Path) -> Path:
     return plan.link(target, [plan.compile(source, flags) for source in _sources("python")], ["-shared"])
 
 
-def cpu_objects(plan: Plan, extra: list[str] = [], sets: dict[str, list[str]] = INSTRUCTION_SETS) -> list[Path]:
-    flags = HOST_FLAGS + _includes() + extra
+def cpu_objects(plan: Plan, instruction_sets: dict[str, list[str]], extra_flags: Sequence[str] = ()) -> list[Path]:
+    flags = [*HOST_FLAGS, *_includes(), *extra_flags]
     objects = [plan.compile(source, flags) for source in _sources("cpu")]
-    for name, instructions in sets.items():
+    for name, instructions in instruction_sets.items():
         kernel_flags = [*flags, *instructions, f"-DFPDET_TARGET={name}"]
         objects += [plan.compile(source, kernel_flags, name) for source in _sources("cpu/kernels")]
     return objects
@@ -146,7 +147,8 @@ def torch_library(plan: Plan, target: Path) -> Path:
     include = torch / "include"
     flags = [*HOST_FLAGS, f"-DTORCH_TARGET_VERSION={TORCH_TARGET}"]
     flags += _includes(include, include / "torch" / "csrc" / "api" / "include")
-    objects = [plan.compile(source, flags) for source in _sources("torch")] + cpu_objects(plan)
+    objects = [plan.compile(source, flags) for source in _sources("torch")]
+    objects += cpu_objects(plan, INSTRUCTION_SETS)
     # -z defs: a symbol that torch does not have is an error now, not at the first call.
     libraries = ["-shared", "-Wl,-z,defs", "-Wl,--as-needed", f"-L{torch / 'lib'}", "-ltorch_cpu", "-lc10"]
     if nvcc := cuda_compiler():

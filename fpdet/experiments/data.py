@@ -66,7 +66,9 @@ def split(data, train, test, train_images, test_images, seed):
     if train is test:
         available = len(train.labels)
         if train_images + test_images > available:
-            raise DataError(f"{data}: expected train_images + test_images <= {available}, got {train_images + test_images}")
+            raise DataError(
+                f"{data}: expected train_images + test_images <= {available}, got {train_images + test_images}"
+            )
         chosen = generator.permutation(available)
         return _take(train, chosen[:train_images]), _take(test, chosen[train_images : train_images + test_images])
     parts = []
@@ -85,7 +87,9 @@ def _digits():
     try:
         from sklearn.datasets import load_digits
     except ImportError as error:
-        raise DataError("digits: expected scikit-learn, found none; install it with: pip install scikit-learn") from error
+        raise DataError(
+            "digits: expected scikit-learn, found none; install it with: pip install scikit-learn"
+        ) from error
     digits = load_digits()
     every = Images(digits.images.astype(np.uint8)[:, None], digits.target.astype(np.int64))
     return every, every
@@ -118,7 +122,9 @@ def _idx(root, name, dimensions):
     magic = bytes((0, 0, 8, dimensions))
     again = f"; get it again from {WHERE['fashion-mnist']}"
     if len(raw) < header or raw[:4] != magic:
-        raise DataError(f"{path}: expected an IDX file starting with {magic.hex()}, got {raw[:4].hex() or 'nothing'}{again}")
+        raise DataError(
+            f"{path}: expected an IDX file starting with {magic.hex()}, got {raw[:4].hex() or 'nothing'}{again}"
+        )
     shape = tuple(int(n) for n in np.frombuffer(raw[4:header], ">u4"))
     expected = header + int(np.prod(shape, dtype=object))
     if len(raw) != expected:
@@ -132,7 +138,9 @@ def _read(path, limit=1 << 30):
         with opened as file:
             raw = file.read(limit + 1)
     except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path}: expected a readable file, got {type(error).__name__}: {error}; get it again") from error
+        raise DataError(
+            f"{path}: expected a readable file, got {type(error).__name__}: {error}; get it again"
+        ) from error
     if len(raw) > limit:
         raise DataError(f"{path}: expected at most {limit} bytes, got more")
     return raw

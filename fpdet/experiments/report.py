@@ -6,7 +6,14 @@ from html import escape
 
 import numpy as np
 
-COLOURS = {"rescale": "#4269d0", "rounding": "#e3821a", "order": "#2f9e63", "seed": "#c2446b", "exact": "#222222", "control": "#7a7a7a"}
+COLOURS = {
+    "rescale": "#4269d0",
+    "rounding": "#e3821a",
+    "order": "#2f9e63",
+    "seed": "#c2446b",
+    "exact": "#222222",
+    "control": "#7a7a7a",
+}
 WORDS = {
     "rescale": "step rescaled (d/k, lr·k)",
     "rounding": "rounding",
@@ -118,15 +125,34 @@ def _draw_spread(axis, results, summary):
         colour = COLOURS[row["source"]]
         axis.plot([row["low"], row["high"]], [height, height], color=colour, lw=5, alpha=0.3, solid_capstyle="round")
         axis.plot(row["sd"], height, "o", ms=9, color=colour)
-        axis.annotate(f"{row['sd']:.2f}", (row["sd"], height), (0, 9), textcoords="offset points", ha="center", color=colour, weight="bold")
+        axis.annotate(
+            f"{row['sd']:.2f}",
+            (row["sd"], height),
+            (0, 9),
+            textcoords="offset points",
+            ha="center",
+            color=colour,
+            weight="bold",
+        )
         labels.append(f"{WORDS[row['source']].split(' (')[0]}\n{row['members']} runs")
     axis.axvline(0, color="#b0b0b0", lw=0.8)
     if summary["controls"]:
         zero = summary["controls_zero"]
         worst = 0.0 if zero else max(abs(row["accuracy_difference"]) for row in summary["controls"])
         axis.plot(worst, 0, "D", ms=7, color=COLOURS["control"] if zero else "red", clip_on=False, zorder=5)
-        axis.annotate("exactly 0" if zero else "NOT ZERO", (worst, 0), (9, -4), textcoords="offset points", color=COLOURS["control"])
-    labels.insert(0, f"controls\nk = {', '.join(row['name'].split()[0][2:] for row in summary['controls'])}" if summary["controls"] else "")
+        axis.annotate(
+            "exactly 0" if zero else "NOT ZERO",
+            (worst, 0),
+            (9, -4),
+            textcoords="offset points",
+            color=COLOURS["control"],
+        )
+    labels.insert(
+        0,
+        f"controls\nk = {', '.join(row['name'].split()[0][2:] for row in summary['controls'])}"
+        if summary["controls"]
+        else "",
+    )
     axis.set_yticks(range(len(labels)), labels)
     axis.tick_params(axis="y", length=0)
     axis.set_ylim(-0.6, len(rows) + 0.6)
@@ -140,7 +166,9 @@ def _draw_spread(axis, results, summary):
 
 def _draw_divergence(axis, results, summary):
     shown = set()
-    for result in sorted(results, key=lambda item: list(COLOURS).index(item["source"]) if item["source"] in COLOURS else 99):
+    for result in sorted(
+        results, key=lambda item: list(COLOURS).index(item["source"]) if item["source"] in COLOURS else 99
+    ):
         source = result["source"]
         if source not in COLOURS:
             continue
@@ -182,7 +210,16 @@ table{border-collapse:collapse;margin:1rem 0;font-size:.9rem}th,td{padding:.3rem
 th:first-child,td:first-child{text-align:left}.wide{overflow-x:auto}img{max-width:100%}.good{color:#217a4b}.bad{color:#b00020}
 code,pre{font-size:.85rem;background:#f6f6f6;padding:.1rem .3rem}pre{padding:.8rem;overflow-x:auto}small{color:#666}
 </style>"""
-_HEADINGS = ("source", "runs", "accuracy %", "SD (points)", "95% interval", "SD / seed's", "images a pair differs in", "first step that differs")
+_HEADINGS = (
+    "source",
+    "runs",
+    "accuracy %",
+    "SD (points)",
+    "95% interval",
+    "SD / seed's",
+    "images a pair differs in",
+    "first step that differs",
+)
 
 
 def html(config, descriptions, results, summary, pictures):
@@ -228,7 +265,10 @@ def html(config, descriptions, results, summary, pictures):
             "<h2>Not covered by fpdet</h2><p>These ops ran in torch’s deterministic mode with "
             f"{config.threads} threads; their bits are torch’s, and may differ with its version, the CPU and the number of threads:</p><ul>{ops}</ul>",
             '<h2>Runs</h2><div class="wide">',
-            _table(("source", "run", "varied", "accuracy %", "first difference", "final relative L1", "finite", "seconds"), runs),
+            _table(
+                ("source", "run", "varied", "accuracy %", "first difference", "final relative L1", "finite", "seconds"),
+                runs,
+            ),
             f"</div><h2>Settings</h2><pre>{escape(settings)}</pre></html>\n",
         )
     )

@@ -127,14 +127,26 @@ def environment(config):
         "system": platform.platform(),
         "processors": lockstep.available_threads(),
         "threads": config.threads,
-        "torch_environment": {k: v for k, v in sorted(os.environ.items()) if k.startswith(("ATEN_CPU", "OMP_", "MKL_", "ONEDNN_"))},
+        "torch_environment": {
+            k: v for k, v in sorted(os.environ.items()) if k.startswith(("ATEN_CPU", "OMP_", "MKL_", "ONEDNN_"))
+        },
     }
 
 
 def table(summary):
     """The result as a table for the terminal."""
-    view = Table(title="What moves the test accuracy", title_style="bold", caption=report.CAPTION, caption_justify="left")
-    for name in ("source", "runs", "accuracy %", "SD (points)", "95% interval", "SD / seed's", "images a pair differs in"):
+    view = Table(
+        title="What moves the test accuracy", title_style="bold", caption=report.CAPTION, caption_justify="left"
+    )
+    for name in (
+        "source",
+        "runs",
+        "accuracy %",
+        "SD (points)",
+        "95% interval",
+        "SD / seed's",
+        "images a pair differs in",
+    ):
         view.add_column(name, justify="left" if name == "source" else "right")
     view.add_column("first step that differs", justify="right")
     for row in summary["sources"]:

@@ -71,8 +71,10 @@ def members(config):
 
 def _step(arithmetic):
     """The Arithmetic of the SGD update: the same rounding; an update sums nothing, so its order is the default."""
-    return Arithmetic(arithmetic.rounding) if arithmetic.rounding != "stochastic" else Arithmetic(
-        "stochastic", seed=arithmetic.seed
+    return (
+        Arithmetic(arithmetic.rounding)
+        if arithmetic.rounding != "stochastic"
+        else Arithmetic("stochastic", seed=arithmetic.seed)
     )
 
 

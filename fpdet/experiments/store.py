@@ -95,7 +95,9 @@ class RunFolder:
         remedy = f"delete {header} to train this member again"
         raw = path.read_bytes() if path.is_file() else b""
         if hashlib.sha256(raw).hexdigest() != result.get("sha256"):
-            raise RunFolderError(f"{path}: expected the tensors whose SHA-256 {header.name} names, got others; {remedy}")
+            raise RunFolderError(
+                f"{path}: expected the tensors whose SHA-256 {header.name} names, got others; {remedy}"
+            )
         return result, torch.load(io.BytesIO(raw), weights_only=True)
 
     def write(self, name, raw):

@@ -105,6 +105,7 @@ class Convolution {
     w_ = values<T>(random, k * weight_.n);
     g_ = values<T>(random, s_.samples * out_.n);
     bias_ = values<T>(random, k);
+    store(1.0, one_);
   }
 
   template <class Run>
@@ -136,7 +137,7 @@ class Convolution {
     run(call);
 
     call.problem = channel_sum_contraction(s_, out_, 1);
-    call.left = nullptr;
+    call.left = &one_;
     call.right = g_.data();
     result(bias_.size());
     run(call);
@@ -147,6 +148,7 @@ class Convolution {
   ConvShape s_;
   TensorStrides in_, out_, weight_;
   std::vector<T> x_, w_, g_, bias_;
+  T one_{};
 };
 
 template <class T>

@@ -53,7 +53,7 @@ void with_types(const Task& task, F&& f) {
 // Bytes of one thread's scratch, part by part; the same order in carve() below.
 template <class T>
 struct ScratchSizes {
-  int64_t right, stack, columns, terms, steps, masks, offsets;
+  int64_t right, stack, columns, terms, steps, work, offsets;
 
   explicit ScratchSizes(const Task& task) {
     const int64_t cols = task.tile_panels * kPanel<T>;
@@ -62,10 +62,10 @@ struct ScratchSizes {
     columns = aligned(cols * PlaceList::kBytesPerEntry);
     terms = aligned(task.chunk * PlaceList::kBytesPerEntry);
     steps = aligned(task.chunk * static_cast<int64_t>(sizeof(Step)));
-    masks = aligned(task.chunk * kLanes<T> * static_cast<int64_t>(sizeof(uint16_t)));
+    work = aligned(Packer<T, T>::work_bytes(task.chunk));
     offsets = aligned(cols * static_cast<int64_t>(sizeof(int64_t)));
   }
-  int64_t total() const { return right + stack + columns + terms + steps + masks + offsets; }
+  int64_t total() const { return right + stack + columns + terms + steps + work + offsets; }
 };
 
 template <class T>
@@ -85,7 +85,7 @@ struct DirectSizes {
 
 template <class T>
 struct GroupedSizes {
-  int64_t left, right, stack, lanes, terms, steps, masks;
+  int64_t left, right, stack, lanes, terms, steps, work;
 
   explicit GroupedSizes(const Task& task) {
     left = aligned(task.chunk * kVectorBytes);
@@ -94,9 +94,9 @@ struct GroupedSizes {
     lanes = aligned(kLanes<T> * PlaceList::kBytesPerEntry);
     terms = aligned(task.chunk * PlaceList::kBytesPerEntry);
     steps = aligned(task.chunk * static_cast<int64_t>(sizeof(Step)));
-    masks = aligned(task.chunk * kLanes<T> * static_cast<int64_t>(sizeof(uint16_t)));
+    work = aligned(Packer<T, T>::work_bytes(task.chunk));
   }
-  int64_t total() const { return left + right + stack + lanes + 2 * terms + steps + masks; }
+  int64_t total() const { return left + right + stack + lanes + 2 * terms + steps + work; }
 };
 
 bool suits_grouped(const Task& task) {
@@ -257,7 +257,7 @@ void pack_left_typed(const Task& task, int64_t begin, int64_t end) {
   constexpr int64_t kTerms = 128;
   alignas(64) char term_memory[kTerms * PlaceList::kBytesPerEntry];
   alignas(64) char row_memory[kMaxRows * PlaceList::kBytesPerEntry];
-  alignas(64) uint16_t masks[kTerms * kLanes<T>];
+  alignas(64) char work[Packer<T, S>::work_bytes(kTerms)];
   Step steps[kTerms];
   PlaceList terms, rows;
   terms.place(term_memory, kTerms);
@@ -277,10 +277,11 @@ void pack_left_typed(const Task& task, int64_t begin, int64_t end) {
     row_writer.append_range(tile.first, tile.rows);
     row_writer.finish();
     Packer<T, S> packer(static_cast<const S*>(task.left) + group * operand.group_offset, operand,
-                        unsafe, masks);
+                        unsafe, work, kTerms);
     for (Chunks chunks(small); !chunks.done();) {
       PlaceWriter writer(operand.term, Place{}, task.problem.terms, unsafe, terms);
       chunks.next(writer, steps);
+      packer.lists_changed();
       for (int r = 0; r < tile.rows; r += kLanes<T>) {
         const int n = static_cast<int>(at_most(tile.rows - r, kLanes<T>));
         packer.pack(rows, r, n, n, terms, dst + r, tile.rows);
@@ -343,7 +344,7 @@ class Runner {
     columns_.place(carve(sizes.columns), task.tile_panels * kPanel<T>);
     terms_.place(carve(sizes.terms), task.chunk);
     steps_ = reinterpret_cast<Step*>(carve(sizes.steps));
-    masks_ = reinterpret_cast<uint16_t*>(carve(sizes.masks));
+    work_ = carve(sizes.work);
     offsets_ = reinterpret_cast<int64_t*>(carve(sizes.offsets));
   }
 
@@ -366,13 +367,14 @@ class Runner {
     }
     const Operand& operand = task_.problem.right;
     Packer<T, S> packer(static_cast<const S*>(task_.right) + group_ * operand.group_offset, operand,
-                        unsafe_, masks_);
+                        unsafe_, work_, task_.chunk);
     int64_t done = 0;
     for (Chunks chunks(task_); !chunks.done();) {
       if (task_.terms > task_.chunk || step_count_ == 0) {
         PlaceWriter writer(operand.term, Place{}, task_.problem.terms, unsafe_, terms_);
         step_count_ = chunks.next(writer, steps_);
       }
+      packer.lists_changed();
       const int64_t right_panel = terms_.count * kPanel<T>;
       for (int64_t c = 0; c < panels_ * kPanel<T>; c += kLanes<T>) {
         const int n = static_cast<int>(at_least(at_most(cols_ - c, kLanes<T>), 0));
@@ -478,7 +480,7 @@ class Runner {
   T* stack_;
   PlaceList columns_, terms_;
   Step* steps_;
-  uint16_t* masks_;
+  char* work_;
   int64_t* offsets_;
   int64_t step_count_ = 0;
   int64_t group_ = 0, first_tile_ = 0, last_tile_ = 0, first_row_ = 0, panels_ = 0, cols_ = 0;
@@ -618,7 +620,7 @@ class GroupedRunner {
     left_terms_.place(carve(sizes.terms), task.chunk);
     right_terms_.place(carve(sizes.terms), task.chunk);
     steps_ = reinterpret_cast<Step*>(carve(sizes.steps));
-    masks_ = reinterpret_cast<uint16_t*>(carve(sizes.masks));
+    work_ = carve(sizes.work);
   }
 
   void run(int64_t item) {
@@ -632,10 +634,10 @@ class GroupedRunner {
     const Operand& left = task_.problem.left;
     const Operand& right = task_.problem.right;
     Packer<T, S> left_packer(static_cast<const S*>(task_.left) + first_group * left.group_offset,
-                             left, unsafe_left_, masks_);
+                             left, unsafe_left_, work_, task_.chunk);
     Packer<T, S> right_packer(
         static_cast<const S*>(task_.right) + first_group * right.group_offset, right, unsafe_right_,
-        masks_);
+        work_, task_.chunk);
     GroupedArguments<T> a{left_, right_, 0, stack_, steps_, 0};
     for (Chunks chunks(task_), twin(task_); !chunks.done();) {
       PlaceWriter left_writer(left.term, Place{}, task_.problem.terms, unsafe_left_, left_terms_);
@@ -645,10 +647,12 @@ class GroupedRunner {
       twin.next(right_writer, steps_);
       a.right_column = right_terms_.count * kLanes<T>;
       list_groups(left, unsafe_left_, Place{}, n);
+      left_packer.lists_changed();
       left_packer.pack(lanes_, 0, n, kLanes<T>, left_terms_, left_, kLanes<T>);
       for (int c = 0; c < columns; ++c) {
         const Digits col = task_.problem.cols.decode(first_col + c);
         list_groups(right, unsafe_right_, right.outer.place(col), n);
+        right_packer.lists_changed();
         right_packer.pack(lanes_, 0, n, kLanes<T>, right_terms_, right_ + c * a.right_column,
                           kLanes<T>);
       }
@@ -662,9 +666,12 @@ class GroupedRunner {
   void list_groups(const Operand& operand, const UnsafeAxes& unsafe, const Place& outer, int n) {
     const Place at = operand.origin + outer;
     lanes_.count = n;
+    lanes_.kinds = 1;
+    lanes_.representative[0] = 0;
     for (int l = 0; l < n; ++l) {
       Entry& e = lanes_.entry[l];
       e.offset = at.offset + l * operand.group_offset;
+      lanes_.kind[l] = 0;
       for (int i = 0; i < kAxes; ++i) e.x[i] = unsafe.axis[i] ? at.x[i] : 0;
     }
   }
@@ -697,7 +704,7 @@ class GroupedRunner {
   T* stack_;
   PlaceList lanes_, left_terms_, right_terms_;
   Step* steps_;
-  uint16_t* masks_;
+  char* work_;
 };
 
 void run(const void* opaque, void* scratch, int64_t begin, int64_t end) {

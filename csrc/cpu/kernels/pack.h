@@ -187,10 +187,6 @@ inline uint32_t inside_mask(const Piece& p, const Entry& other, const Extent& ex
   return mask;
 }
 
-inline bool same_coordinates(const Entry& a, const Entry& b) {
-  return a.x[0] == b.x[0] && a.x[1] == b.x[1] && a.x[2] == b.x[2];
-}
-
 /// What packing one vector of entries costs, roughly, in loads.
 inline int piece_cost(const Piece* pieces, int count) {
   int cost = 0;
@@ -207,15 +203,24 @@ class Packer {
  public:
   static constexpr int kW = kLanes<T>;
 
-  Packer(const S* data, const Operand& operand, const UnsafeAxes& unsafe, uint16_t* masks)
-      : data_(data), masks_(masks) {
+  /// Memory for up to `capacity` terms at a time.
+  static constexpr int64_t work_bytes(int64_t capacity) {
+    return capacity * static_cast<int64_t>(sizeof(Piece) + kMaskKinds * sizeof(uint16_t) +
+                                           sizeof(int32_t)) +
+           64;
+  }
+
+  Packer(const S* data, const Operand& operand, const UnsafeAxes& unsafe, char* work,
+         int64_t capacity)
+      : data_(data),
+        pieces_(reinterpret_cast<Piece*>(work)),
+        first_piece_(reinterpret_cast<int32_t*>(pieces_ + capacity)),
+        masks_(reinterpret_cast<uint16_t*>(first_piece_ + capacity + 2)) {
     for (int i = 0; i < kAxes; ++i) extent_.x[i] = unsafe.axis[i] ? operand.extent[i] : 1;
   }
 
-  /// Entries that fit the table of masks: kW pieces times this many classes.
-  static constexpr int64_t mask_bytes(int64_t entries) {
-    return entries * kW * static_cast<int64_t>(sizeof(uint16_t));
-  }
+  /// To be called before pack() whenever the content of a list has changed.
+  void lists_changed() { prepared_ = false; }
 
   /// dst[t * pitch + lane], lanes 0..n-1 being outer entries begin..begin+n-1, n <= kW; lanes from n
   /// to `width` become +0.
@@ -227,13 +232,36 @@ class Packer {
     const int m = terms.count < kW ? static_cast<int>(terms.count) : kW;
     const int by_terms = piece_cost(sample, make_pieces(terms.entry, m, sample)) * n + 2 * kW;
     if (by_outer <= by_terms || m < kW) {
+      prepared_ = false;  // the table of masks is about to be overwritten
       pack_outer(pieces, count, width, terms, dst, pitch);
     } else {
+      if (!prepared_) prepare(outer, terms);
       pack_terms(outer, begin, n, width, terms, dst, pitch);
     }
   }
 
  private:
+  static constexpr int32_t kMaskKinds = 64;  // classes of outer entries whose masks are kept
+
+  /// Pieces of every kW terms, and their masks for every class of outer entries.
+  void prepare(const PlaceList& outer, const PlaceList& terms) {
+    int32_t total = 0, block = 0;
+    for (int64_t t = 0; t < terms.count; t += kW) {
+      const int m = terms.count - t < kW ? static_cast<int>(terms.count - t) : kW;
+      first_piece_[block++] = total;
+      total += make_pieces(terms.entry + t, m, pieces_ + total);
+    }
+    first_piece_[block] = total;
+    kinds_ = outer.kinds <= kMaskKinds ? outer.kinds : 0;
+    for (int32_t i = 0; i < total; ++i) {
+      for (int32_t k = 0; k < kinds_; ++k) {
+        masks_[i * kinds_ + k] = static_cast<uint16_t>(
+            inside_mask(pieces_[i], outer.entry[outer.representative[k]], extent_));
+      }
+    }
+    prepared_ = true;
+  }
+
   void make_masks(const Piece* pieces, int count, const PlaceList& list) {
     for (int i = 0; i < count; ++i) {
       uint16_t* masks = masks_ + static_cast<int64_t>(i) * list.kinds;
@@ -290,24 +318,41 @@ class Packer {
 
   void pack_terms(const PlaceList& outer, int64_t begin, int n, int width, const PlaceList& terms,
                   T* dst, int64_t pitch) {
-    Piece pieces[kW];
-    for (int64_t t = 0; t < terms.count; t += kW) {
+    const Entry* entry = outer.entry + begin;
+    const int32_t* kind = outer.kind + begin;
+    int32_t block = 0;
+    for (int64_t t = 0; t < terms.count; t += kW, ++block) {
       const int m = terms.count - t < kW ? static_cast<int>(terms.count - t) : kW;
-      const int count = make_pieces(terms.entry + t, m, pieces);
+      const Piece* pieces = pieces_ + first_piece_[block];
+      const int count = first_piece_[block + 1] - first_piece_[block];
+      const uint16_t* masks = masks_ + first_piece_[block] * kinds_;
+      bool unit = kinds_ > 0;
+      for (int i = 0; i < count; ++i) unit = unit && pieces[i].stride == 1;
       V<T> rows[kW];
-      for (int l = 0; l < kW; ++l) rows[l] = V<T>{};
-      uint32_t masks[kW];
-      for (int l = 0; l < n; ++l) {
-        const Entry& e = outer.entry[begin + l];
-        const S* base = data_ + e.offset;
-        if (l == 0 || !same_coordinates(e, outer.entry[begin + l - 1])) {
-          for (int i = 0; i < count; ++i) masks[i] = inside_mask(pieces[i], e, extent_);
+      for (int l = n; l < kW; ++l) rows[l] = V<T>{};
+      if (unit && count == 1) {
+        const S* p = data_ + pieces[0].first.offset;
+        for (int l = 0; l < n; ++l) {
+          rows[l] = gather<T>(p + entry[l].offset, 1, masks[kind[l]]);
         }
-        V<T> v = gather<T>(base + pieces[0].first.offset, pieces[0].stride, masks[0]);
-        for (int i = 1; i < count; ++i) {
-          v = either<T>(v, gather<T>(base + pieces[i].first.offset, pieces[i].stride, masks[i]));
+      } else if (unit && count == 2) {
+        const S* p = data_ + pieces[0].first.offset;
+        const S* q = data_ + pieces[1].first.offset;
+        for (int l = 0; l < n; ++l) {
+          rows[l] = either<T>(gather<T>(p + entry[l].offset, 1, masks[kind[l]]),
+                              gather<T>(q + entry[l].offset, 1, masks[kinds_ + kind[l]]));
         }
-        rows[l] = v;
+      } else {
+        for (int l = 0; l < n; ++l) {
+          V<T> v{};
+          for (int i = 0; i < count; ++i) {
+            const uint32_t mask = kinds_ > 0 ? masks[i * kinds_ + kind[l]]
+                                             : inside_mask(pieces[i], entry[l], extent_);
+            v = either<T>(v, gather<T>(data_ + (entry[l].offset + pieces[i].first.offset),
+                                       pieces[i].stride, mask));
+          }
+          rows[l] = v;
+        }
       }
       transpose<T>(rows);
       if (width == kW) {
@@ -319,7 +364,11 @@ class Packer {
   }
 
   const S* data_;
-  uint16_t* masks_;
+  Piece* pieces_;         ///< of the terms
+  int32_t* first_piece_;  ///< of each kW terms
+  uint16_t* masks_;       ///< [piece][class]; at most capacity * kMaskKinds
+  int32_t kinds_ = 0;     ///< 0: too many, masks are made on the spot
+  bool prepared_ = false;
   Extent extent_;
 };
 
