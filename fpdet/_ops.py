@@ -16,6 +16,7 @@ arithmetic holds those of forward, grad_input and grad_weight; the tag says whic
 import torch
 
 from fpdet import _library  # noqa: F401  (registers the C++ ops)
+from fpdet._interrupt import call
 
 ops = torch.ops.fpdet
 _definitions = torch.library.Library("fpdet", "FRAGMENT")
@@ -105,8 +106,8 @@ def _contract(slot, tensors, sizes, geometry, arithmetic, draw, tag, batch_offse
     first, second = (tensors[name] for name in _OPERANDS[slot])
     op = _op(slot, arithmetic)
     if slot == "weight":
-        return op(first, second, *geometry, sizes[slot], arithmetic, draw, tag)
-    return op(first, second, None, *geometry, sizes[slot], arithmetic, draw, tag, batch_offset)
+        return call(op, first, second, *geometry, sizes[slot], arithmetic, draw, tag)
+    return call(op, first, second, None, *geometry, sizes[slot], arithmetic, draw, tag, batch_offset)
 
 
 def _slots(slot, grad, first, second):
@@ -175,8 +176,8 @@ def _pass_derivative(slot):
             return (None,) * count
         first, second, draw = ctx.saved_tensors
         mask = [*ctx.needs_input_grad[:2], ctx.bias and ctx.needs_input_grad[2]]
-        call = ops.convolution_backward.default if torch.is_grad_enabled() else _backward
-        results = call(
+        derive = ops.convolution_backward.default if torch.is_grad_enabled() else _backward
+        results = derive(
             grad, first, second, slot, *ctx.geometry, mask, ctx.arithmetic, draw, ctx.base_tag, ctx.batch_offset
         )
         grads = [g if wanted else None for g, wanted in zip(results, mask, strict=True)]

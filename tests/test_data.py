@@ -70,7 +70,7 @@ def test_fashion_mnist_plain_and_gzipped(fashion):
     train, test = data.load("fashion-mnist", root)
     assert (train.images[:, 0] == held["train"][0]).all() and (train.labels == held["train"][1]).all()
     assert (test.images[:, 0] == held["t10k"][0]).all() and (test.labels == held["t10k"][1]).all()
-    with pytest.raises(data.DataError, match="train_images <= 12, got 13"):
+    with pytest.raises(data.DataError, match=r"train_images <= 12, got 13"):
         data.split("fashion-mnist", train, test, 13, 1, 0)
 
 
@@ -183,16 +183,16 @@ def test_cifar_truncated_pickle(tmp_path):
     write_pickles(tmp_path, cifar_batches())
     path = tmp_path / "data_batch_1"
     path.write_bytes(path.read_bytes()[:-20])
-    with pytest.raises(data.DataError, match="data_batch_1: expected a pickled CIFAR-10 batch, got .*get it again"):
+    with pytest.raises(data.DataError, match=r"data_batch_1: expected a pickled CIFAR-10 batch, got .*get it again"):
         data.load("cifar10", tmp_path)
 
 
 def test_missing_root_and_unknown_data(tmp_path):
-    with pytest.raises(data.DataError, match="--root: expected the folder of cifar10"):
+    with pytest.raises(data.DataError, match=r"--root: expected the folder of cifar10"):
         data.load("cifar10")
-    with pytest.raises(data.DataError, match="found no folder; get it from"):
+    with pytest.raises(data.DataError, match=r"found no folder; get it from"):
         data.load("fashion-mnist", tmp_path / "none")
-    with pytest.raises(data.DataError, match="data_batch_1.* found none; get it from"):
+    with pytest.raises(data.DataError, match=r"data_batch_1.* found none; get it from"):
         data.load("cifar10", tmp_path)
-    with pytest.raises(ConfigError, match="did you mean 'cifar10'"):
+    with pytest.raises(ConfigError, match=r"did you mean 'cifar10'"):
         data.load("cifar-10", tmp_path)

@@ -76,6 +76,19 @@ def test_learning_rates_times_k_are_exact():
             assert np.float32(product) == product
 
 
+def test_weights_depend_on_the_seed_alone():
+    from fpdet.experiments import model
+
+    config = preset("smoke", "digits")
+    torch.manual_seed(3)
+    state = torch.get_rng_state()
+    first = model.flat_weights(model.build(config, 1, 8, config.baseline, 0))
+    assert torch.equal(torch.get_rng_state(), state)
+    torch.manual_seed(4)
+    assert torch.equal(model.flat_weights(model.build(config, 1, 8, config.baseline, 0)), first)
+    assert not torch.equal(model.flat_weights(model.build(config, 1, 8, config.baseline, 1)), first)
+
+
 def test_lockstep_batches_are_equal_and_follow_the_seed():
     config = preset("smoke", "digits")
     a, b, c = (torch.stack(list(lockstep.batch_indices(config, seed))) for seed in (0, 0, 1))
@@ -180,7 +193,7 @@ def test_damaged_member_is_refused(tmp_path):
     assert folder.load(0, member)[1]["weights"].tolist() == [1, 1]
     path = next((tmp_path / "members").glob("*.pt"))
     path.write_bytes(path.read_bytes()[:-3])
-    with pytest.raises(RunFolderError, match="SHA-256 .* delete .* to train this member again"):
+    with pytest.raises(RunFolderError, match=r"SHA-256 .* delete .* to train this member again"):
         folder.load(0, member)
 
 
@@ -221,7 +234,7 @@ def test_config_reads_back():
     config = preset("laptop", "cifar10").change(["orders=shuffled(1,vary=call),pairwise", "rescales=", "momentum=0"])
     assert config.orders == ("shuffled(1,vary=call)", "pairwise") and config.rescales == ()
     assert Config.from_json(json.loads(json.dumps(config.to_json()))) == config
-    with pytest.raises(ConfigError, match="steps: expected int, got '6'"):
+    with pytest.raises(ConfigError, match=r"steps: expected int, got '6'"):
         Config.from_json({"steps": "6"})
 
 

@@ -21,20 +21,21 @@ def build(config, channels_in, size, arithmetic, seed):
     Images larger than 16 pixels are halved by the first convolution's stride. The weights depend on `seed` alone; torch's
     global generator is left as it was.
     """
-    layers, channels = [], channels_in
-    for index, width in enumerate(config.channels):
-        stride = 2 if index == 0 and size > 16 else 1
-        layers += [
-            fpdet.nn.Conv2d(channels, width, 3, stride=stride, padding=1, bias=False, arithmetic=arithmetic),
-            nn.BatchNorm2d(width),
-            nn.ReLU(),
-        ]
-        size = (size - 1) // stride + 1
-        channels = width
-        if index in (0, len(config.channels) - 1) and size > 1:
-            layers.append(nn.AvgPool2d(2))
-            size //= 2
-    model = nn.Sequential(*layers, nn.Flatten(), nn.Linear(channels * size * size, 10))
+    with torch.random.fork_rng(devices=[]):  # constructors draw weights that are drawn again below
+        layers, channels = [], channels_in
+        for index, width in enumerate(config.channels):
+            stride = 2 if index == 0 and size > 16 else 1
+            layers += [
+                fpdet.nn.Conv2d(channels, width, 3, stride=stride, padding=1, bias=False, arithmetic=arithmetic),
+                nn.BatchNorm2d(width),
+                nn.ReLU(),
+            ]
+            size = (size - 1) // stride + 1
+            channels = width
+            if index in (0, len(config.channels) - 1) and size > 1:
+                layers.append(nn.AvgPool2d(2))
+                size //= 2
+        model = nn.Sequential(*layers, nn.Flatten(), nn.Linear(channels * size * size, 10))
     _initialise(model, seed)
     return model
 
@@ -49,6 +50,7 @@ def _initialise(model, seed):
             elif parameter.dim() == 2:
                 bound = parameter.shape[1] ** -0.5
                 parameter.uniform_(-bound, bound, generator=generator)
+        model[-1].bias.zero_()
 
 
 def multiply_adds(config, channels_in, size):

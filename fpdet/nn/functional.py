@@ -20,7 +20,7 @@ Source: docs/semantics.md, "Terms"; shapes as in torch.nn.functional.
 
 from math import prod
 
-from fpdet import _check, _ops, _slow, _stream
+from fpdet import _check, _interrupt, _ops, _slow, _stream
 from fpdet._arithmetic import DEFAULT, Arithmetic, PassArithmetic, as_arithmetic
 from fpdet._order import TERMS_MAX
 
@@ -147,7 +147,8 @@ def _conv(spatial, input, weight, bias, stride, padding, dilation, groups, arith
     offset = _offset(op, batch_offset)
     _slow.warn_once(op, arithmetic, x.dtype, prod(weight.shape[1:]), x.shape[0] * weight.shape[0] * prod(size))
     draw = _stream.draw_from(stream, arithmetic)
-    y = _ops._op("output", arithmetic.text)(
+    y = _interrupt.call(
+        _ops._op("output", arithmetic.text),
         x, weight, bias, stride, before, dilation, groups, size, arithmetic.text, draw, _ops.FORWARD, offset
     )
     return y if x is input else y.squeeze(0)
@@ -186,7 +187,8 @@ def _conv_transpose(
     outputs = x.shape[0] * weight.shape[1] * groups * prod(size)
     _slow.warn_once(op, arithmetic, x.dtype, weight.shape[0] // groups * prod(kernel), outputs)
     draw = _stream.draw_from(stream, arithmetic)
-    y = _ops._op("input", arithmetic.text)(
+    y = _interrupt.call(
+        _ops._op("input", arithmetic.text),
         x, weight, bias, stride, padding, dilation, groups, size, arithmetic.text, draw, _ops.FORWARD, offset
     )
     return y if x is input else y.squeeze(0)

@@ -1,0 +1,59 @@
+"""A long slow-path call warns before it starts and answers Ctrl-C within a second."""
+
+import signal
+import subprocess
+import sys
+import time
+import warnings
+
+import pytest
+import torch
+
+import fpdet
+import fpdet.nn.functional as F
+
+PROGRAM = """
+import sys, torch, fpdet, fpdet.nn.functional as F
+torch.set_num_threads(2)
+x, w = torch.ones(64, 64, 64, 64), torch.ones(64, 64, 3, 3)
+if "{which}" == "backward":
+    w.requires_grad_()
+    arithmetic = fpdet.PassArithmetic(grad_weight="stochastic sequential seed=1")
+    y = F.conv2d(x, w, padding=1, arithmetic=arithmetic)
+print("begin", flush=True)
+try:
+    if "{which}" == "forward":
+        F.conv2d(x, w, padding=1, arithmetic="stochastic sequential seed=1")
+    else:
+        y.sum().backward()
+except KeyboardInterrupt:
+    print("KeyboardInterrupt", flush=True)
+    sys.exit(7)
+"""
+
+
+@pytest.mark.parametrize("which", ["forward", "backward"])
+def test_ctrl_c(which):
+    program = subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-c", PROGRAM.format(which=which)], stdout=subprocess.PIPE, text=True
+    )
+    assert program.stdout.readline() == "begin\n"
+    time.sleep(1)  # deep inside the op, which would take minutes
+    assert program.poll() is None
+    program.send_signal(signal.SIGINT)
+    start = time.monotonic()
+    output, _ = program.communicate(timeout=20)
+    assert (program.returncode, output) == (7, "KeyboardInterrupt\n")
+    assert time.monotonic() - start < 5  # one second, and leave for a loaded machine
+
+
+def test_a_long_call_warns_once(monkeypatch):
+    monkeypatch.setattr("fpdet._slow.LONG", 1e-9)
+    monkeypatch.setattr("fpdet._slow._warned", set())
+    x, w = torch.ones(1, 1, 3), torch.ones(1, 1, 2)
+    with pytest.warns(UserWarning, match="nearest fast arithmetic is 'nearest_even sequential auto fused'"):
+        F.conv1d(x, w, arithmetic="stochastic sequential seed=1")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        F.conv1d(x, w, arithmetic="stochastic sequential seed=1")
+        F.conv1d(x, w, arithmetic=fpdet.Arithmetic())  # control: a fast one never warns
