@@ -17,7 +17,7 @@ def tensors(op, **named):
     """
     first_name, first = next(iter(named.items()))
     for name, tensor in named.items():
-        if tensor is None:
+        if tensor is None and name == "bias":
             continue
         if not isinstance(tensor, torch.Tensor):
             raise TypeError(f"{op}(): {name}: expected a Tensor, got {type(tensor).__name__}")
@@ -77,3 +77,12 @@ def at_least(op, name, values, low):
     if any(value < low for value in values):
         word = {0: "non-negative", 1: "positive"}[low]
         raise RuntimeError(f"{op}(): {name}: expected {word} numbers, got {values}")
+
+
+def batch_offset(op, value):
+    """Return `value` if it can be the number of a first sample."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{op}(): batch_offset: expected an int, got {value!r}")
+    if not 0 <= value < 2**32:
+        raise ValueError(f"{op}(): batch_offset: expected an int in [0, 2^32), got {value}")
+    return value

@@ -188,16 +188,17 @@ def _refuse_compensation(probe, tree, n):
         chain.append(lone.leaf)
     if node.children or len(chain) < 3:
         return
-    last, *units = chain
+    last, *units, deepest = chain
+    for first, second in ((node.leaf, deepest), (deepest, node.leaf)):  # either may be the first
 
-    def left_over(unit, places):
-        values = probe.zeros()
-        values[node.leaf], values[last], values[places] = 1.0, -1.0, unit
-        return probe.call(values)
+        def left_over(unit, places, first=first):
+            values = probe.zeros()
+            values[first], values[last], values[places] = 1.0, -1.0, unit
+            return probe.call(values)
 
-    precision = next((k for k in range(1, 60) if left_over(2.0**-k, units[-1:]) == 0), None)
-    if precision is None or left_over(7 / 8 * 2.0**-precision, units) != 0:
-        raise ValueError("not a fixed tree: parts below one ulp are not lost (a compensated sum)")
+        precision = next((k for k in range(1, 60) if left_over(2.0**-k, [second]) == 0), None)
+        if precision is None or left_over(7 / 8 * 2.0**-precision, [*units, second]) != 0:
+            raise ValueError("not a fixed tree: parts below one ulp are not lost (a compensated sum)")
 
 
 def _meetings(tree):

@@ -33,9 +33,16 @@ def round(
     Source: docs/semantics.md, "Roundings" and "Formats".
     """
     _check.tensors("round", x=x)
-    format = format_word("format", format)
+    format, text, draws = _words(format, rounding, bits, variant, seed, keyed_by)
+    draw = _stream.draw_from(stream, draws)
+    return _ops.ops.round.default(x, format, text, draw, _check.batch_offset("round", batch_offset))
+
+
+def _words(format, rounding, bits, variant, seed, keyed_by):
+    """The op's two words, and whether it draws."""
     chosen = Arithmetic(rounding, "sequential", bits=bits, variant=variant, seed=seed, keyed_by=keyed_by)
     words = chosen.text.split()
-    text = " ".join([words[0], *words[4:]])
-    draw = _stream.draw_from(stream, chosen)
-    return _ops.ops.round.default(x, format, text, draw, batch_offset)
+    return format_word("format", format), " ".join([words[0], *words[4:]]), chosen.draws
+
+
+_words._dynamo_marked_constant = True  # torch.compiler.assume_constant_result, without importing the compiler

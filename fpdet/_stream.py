@@ -22,8 +22,8 @@ def new(seed, counter=0):
     return torch.tensor([signed, counter], dtype=torch.int64)
 
 
-def draw_from(stream, arithmetic):
-    """What an op under `arithmetic` draws with; None where nothing is drawn or no stream is given."""
+def draw_from(stream, draws):
+    """What an op draws with, if it `draws` at all; None where it does not or no stream is given."""
     if stream is None:
         return None
     if not isinstance(stream, torch.Tensor):
@@ -32,4 +32,4 @@ def draw_from(stream, arithmetic):
         raise ValueError(
             f"stream: expected an int64 tensor of shape (2,), got {stream.dtype} of shape {tuple(stream.shape)}"
         )
-    return stream_advance(stream) if arithmetic.draws else None
+    return stream_advance(stream) if draws else None

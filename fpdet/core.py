@@ -132,8 +132,8 @@ def _stochastic_options(name: str, options: dict[str, Any]) -> dict[str, Any]:
     unknown = set(options) - set(defaults)
     if unknown:
         raise TypeError(
-            f"{name}: unexpected option {sorted(unknown)[0]!r}; expected one of bits, variant, seed, keyed_by, counter, "
-            "batch_offset"
+            f"{name}: unexpected option {sorted(unknown)[0]!r}; expected one of bits, variant, seed, keyed_by, "
+            "counter, batch_offset"
         )
     return {**defaults, **options}
 

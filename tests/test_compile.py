@@ -34,7 +34,24 @@ def cases():
     yield "pad", (x, [1, 2, 1, 1], "reflect", A, None)
     yield "pad_backward", (t(2, 3, 7, 7), [2, 3, 5, 4], [1, 2, 1, 1], "reflect", A, None)
     yield "stream_advance", (torch.tensor([1, 2]),)
-    yield "sgd_", ([t(3, grad=False)], [t(3, grad=False)], [t(3, grad=False)], False, 0.1, 0.9, 0.0, 0.0, False, False, 1.0, A, None)
+    yield (
+        "sgd_",
+        (
+            [t(3, grad=False)],
+            [t(3, grad=False)],
+            [t(3, grad=False)],
+            False,
+            0.1,
+            0.9,
+            0.0,
+            0.0,
+            False,
+            False,
+            1.0,
+            A,
+            None,
+        ),
+    )
 
 
 CASES = list(cases())
@@ -60,14 +77,17 @@ def bits(values):
 
 
 @pytest.mark.parametrize(
-    "arithmetic", [None, "upward pairwise", PASSES, "stochastic sequential seed=3", "nearest_even shuffled(3,vary=call)"]
+    "arithmetic",
+    [None, "upward pairwise", PASSES, "stochastic sequential seed=3", "nearest_even shuffled(3,vary=call)"],
 )
 def test_compiled_bits_are_eager_bits(arithmetic):
     def make():
         torch.manual_seed(0)
         conv = fpdet.nn.Conv2d(2, 3, 3, padding=1, arithmetic=arithmetic)
         reflect = fpdet.nn.Conv2d(3, 3, 3, padding=1, padding_mode="reflect", arithmetic=arithmetic)
-        return torch.nn.Sequential(conv, torch.nn.ReLU(), reflect, fpdet.nn.ConvTranspose2d(3, 2, 3, arithmetic=arithmetic))
+        return torch.nn.Sequential(
+            conv, torch.nn.ReLU(), reflect, fpdet.nn.ConvTranspose2d(3, 2, 3, arithmetic=arithmetic)
+        )
 
     x = torch.randn(2, 2, 6, 6)
     eager, source = make(), make()

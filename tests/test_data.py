@@ -147,8 +147,8 @@ def test_planted_pickle_runs_nothing(tmp_path, protocol):
         Planted(os.system, f"touch {trace}"),
         Planted(eval, f"open({str(trace)!r}, 'w')"),
         Planted(exec, f"open({str(trace)!r}, 'w')"),
-        Planted(getattr, np, "load"),
-        Planted(np.fromfile, "/dev/null"),
+        Planted(getattr, "", "join"),
+        Planted(pickle.loads, b"N."),
     ):
         write_pickles(tmp_path, cifar_batches())
         (tmp_path / "data_batch_2").write_bytes(pickle.dumps({b"data": planted, b"labels": []}, protocol))

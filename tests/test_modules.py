@@ -205,7 +205,7 @@ def test_convert_refuses():
             return x
 
     net = torch.nn.Sequential(torch.nn.Conv2d(1, 1, 1), Own(1, 1, 1))
-    with pytest.raises(NotImplementedError, match="'1'.*Own"):
+    with pytest.raises(NotImplementedError, match=r"'1'.*Own"):
         fpdet.convert(net, EXACT)
     assert type(net[0]) is torch.nn.Conv2d
     with pytest.raises(NotImplementedError, match="LazyConv2d"):

@@ -8,7 +8,16 @@ import fpdet.nn.functional as F
 from fpdet import order
 from fpdet._tree import Tree
 
-ORDERS = ["sequential", "reverse", "blocked(3)", "pairwise", "split(4)", "strided(8)", "shuffled(5)", "split(4).shuffled(7)"]
+ORDERS = [
+    "sequential",
+    "reverse",
+    "blocked(3)",
+    "pairwise",
+    "split(4)",
+    "strided(8)",
+    "shuffled(5)",
+    "split(4).shuffled(7)",
+]
 SIZES = [1, 2, 3, 5, 8, 17, 65]
 
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Which instruction set the CPU kernels use: the widest the machine has, or the one that
-// FPDET_CPU=avx512|avx2|baseline or set_instruction_set() names. A speed knob: results are the same.
+// FPDET_CPU=avx512|avx2|baseline or set_instruction_set() names. A speed knob: results are the
+// same.
 #pragma once
 
 #include <string>

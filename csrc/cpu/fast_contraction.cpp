@@ -87,10 +87,14 @@ void fast_contraction(const ContractionCall& call, const ParallelFor& parallel_f
   if (task.items == 0) return;
   const Memory left = allocate(task.left_bytes);
   task.packed_left = left.get();
-  parallel_for(task.left_items, 1, [&](int64_t begin, int64_t end) {
-    kernels.pack_left(&task, begin, end);
-  });
-  parallel_for(task.items, 1, [&](int64_t begin, int64_t end) {
+  // Small work stays on the calling thread: waking the pool costs more than this many multiply-adds.
+  constexpr int64_t kWorthAThread = 1 << 16;
+  const int64_t per_item = call.problem.outputs() * call.problem.terms.product() / task.items + 1;
+  const int64_t grain = kWorthAThread / per_item + 1;
+  const bool small = task.items <= grain;
+  parallel_for(task.left_items, small ? task.left_items : 1,
+               [&](int64_t begin, int64_t end) { kernels.pack_left(&task, begin, end); });
+  parallel_for(task.items, grain, [&](int64_t begin, int64_t end) {
     kernels.run(&task, thread_scratch(task.scratch_bytes), begin, end);
   });
 }

@@ -45,7 +45,7 @@ class Config:
     data_seeds: tuple[int, ...] = (1, 2, 3, 4, 5)
     record_every: int = 1
     bootstrap: int = 10000
-    threads: int = 2
+    threads: int = 1
 
     def __post_init__(self):
         one_of("data", self.data, DATASETS)

@@ -163,7 +163,7 @@ def train(config, member, batches, baseline=None, on_step=None):
 
 @torch.no_grad()
 def predict(net, images, at_once=256):
-    """The predicted class of every image, in evaluation mode (NaN scores give class 0 or whatever torch says of them)."""
+    """The predicted class of every image, in evaluation mode."""
     net.eval()
     return torch.cat([net(part).argmax(1) for part in images.split(at_once)])
 

@@ -18,8 +18,8 @@ TORCH_OPS = (
 def build(config, channels_in, size, arithmetic, seed):
     """Conv-BN-ReLU blocks, pooled after the first and the last, then a linear classifier of ten classes.
 
-    Images larger than 16 pixels are halved by the first convolution's stride. The weights depend on `seed` alone; torch's
-    global generator is left as it was.
+    Images larger than 16 pixels are halved by the first convolution's stride. The weights depend on `seed` alone;
+    torch's global generator is left as it was.
     """
     with torch.random.fork_rng(devices=[]):  # constructors draw weights that are drawn again below
         layers, channels = [], channels_in

@@ -23,8 +23,10 @@ WORDS = {
     "control": "controls",
 }
 CAPTION = (
-    "SD: ddof=1 over the runs of a source, the baseline among them; interval: 95% percentile bootstrap over runs. "
-    "With six runs an SD carries about 32% error."
+    "mean, SD: test accuracy in percent and its standard deviation in points (ddof=1) over the runs of a source, the "
+    "baseline among them; interval: percentile bootstrap over runs; with six runs an SD carries about 32% error. "
+    "images apart: test images that two runs classify differently, mean over pairs (least-most). from step: the first "
+    "whose weights differ from the baseline's."
 )
 INK = "#2b2b2b"
 ZERO_BELOW = 1e-9  # the log axis is linear below this, so that an exact zero can be shown
@@ -37,13 +39,13 @@ def cells(row):
         first += f" ({row['never_differ']} never)"
     pairs = row["disagreement"]
     return (
-        WORDS[row["source"]],
+        row["source"],
         str(row["members"]) + (f" ({row['not_finite']} not finite)" if row["not_finite"] else ""),
         f"{row['mean']:.2f}",
-        f"{row['sd']:.3f}",
-        f"{row['low']:.3f} to {row['high']:.3f}" + (" (holds zero)" if row["holds_zero"] else ""),
-        "–" if row["over_seed"] is None else f"{row['over_seed']:.2f}",
-        f"{pairs['mean']:.1f} ({pairs['least']} to {pairs['most']})",
+        f"{row['sd']:.2f}",
+        f"{row['low']:.2f} to {row['high']:.2f}" + (" holds zero" if row["holds_zero"] else ""),
+        "-" if row["over_seed"] is None else f"{row['over_seed']:.2f}",
+        f"{pairs['mean']:.0f} ({pairs['least']}-{pairs['most']})",
         first,
     )
 
@@ -52,7 +54,7 @@ def against_cells(row):
     """The cells of a line that compares one run with the baseline."""
     control = row["name"].startswith("k=")
     zero = row["first_difference"] is None and row["disagreement"] == 0
-    difference = "exactly 0" if zero else f"{row['accuracy_difference']:+.2f} from baseline"
+    difference = "0 exactly" if zero else f"({row['accuracy_difference']:+.2f})"
     return (
         ("control " if control else "") + row["name"],
         "1",
@@ -179,7 +181,7 @@ def _draw_divergence(axis, results, summary):
             steps,
             distance,
             color=COLOURS[source],
-            lw=2.2 if thick else 1.1,
+            lw={"control": 2.4, "exact": 1.6}.get(source, 1.1),
             alpha=1 if thick else 0.75,
             ls="--" if source == "exact" else "-",
             clip_on=source != "control",
@@ -196,8 +198,12 @@ def _draw_divergence(axis, results, summary):
     axis.grid(axis="y", color="#ececec", lw=0.8)
     axis.set_axisbelow(True)
     axis.set_xlabel("training step")
-    axis.set_ylabel("relative L1 distance of the weights to the baseline")
-    axis.set_title("The last bit grows to the size of the weights", loc="left", weight="bold", fontsize=11)
+    axis.set_ylabel("relative L1 distance of the weights")
+    if summary["controls_zero"] and summary["controls"]:
+        axis.annotate(
+            "controls: exactly 0 at every step", (0.98, 0.02), xycoords="axes fraction", ha="right", color="#7a7a7a"
+        )
+    axis.set_title("How far from the baseline, step by step", loc="left", weight="bold", fontsize=11)
     axis.legend(frameon=False, fontsize=9, loc="lower right", bbox_to_anchor=(1, 0.12))
 
 
@@ -206,20 +212,13 @@ def _draw_divergence(axis, results, summary):
 _HEAD = """<!doctype html><html lang="en"><meta charset="utf-8"><title>fpdet: sources of spread</title>
 <meta name="viewport" content="width=device-width"><style>
 body{font:16px/1.5 system-ui,sans-serif;color:#2b2b2b;max-width:64rem;margin:2rem auto;padding:0 1rem}
-table{border-collapse:collapse;margin:1rem 0;font-size:.9rem}th,td{padding:.3rem .7rem;text-align:right;border-bottom:1px solid #e4e4e4}
-th:first-child,td:first-child{text-align:left}.wide{overflow-x:auto}img{max-width:100%}.good{color:#217a4b}.bad{color:#b00020}
+table{border-collapse:collapse;margin:1rem 0;font-size:.9rem}
+th,td{padding:.3rem .7rem;text-align:right;border-bottom:1px solid #e4e4e4}
+th:first-child,td:first-child{text-align:left}.wide{overflow-x:auto}img{max-width:100%}
+.good{color:#217a4b}.bad{color:#b00020}
 code,pre{font-size:.85rem;background:#f6f6f6;padding:.1rem .3rem}pre{padding:.8rem;overflow-x:auto}small{color:#666}
 </style>"""
-_HEADINGS = (
-    "source",
-    "runs",
-    "accuracy %",
-    "SD (points)",
-    "95% interval",
-    "SD / seed's",
-    "images a pair differs in",
-    "first step that differs",
-)
+HEADINGS = ("source", "runs", "mean %", "SD", "95% interval of SD", "SD/seed", "images apart", "from step")
 
 
 def html(config, descriptions, results, summary, pictures):
@@ -253,17 +252,20 @@ def html(config, descriptions, results, summary, pictures):
             _HEAD,
             "<h1>What moves the test accuracy?</h1>",
             f"<p>A small conv net with batch norm, {config.steps} steps on <b>{escape(config.data)}</b> "
-            f"({config.train_images} training, {config.test_images} test images). All runs start from equal weights and see equal "
-            "batches; each source is varied alone.</p>",
+            f"({config.train_images} training, {config.test_images} test images). All runs start from equal weights "
+            "and see equal batches; each source is varied alone.</p>",
             verdict,
-            f'<img alt="Spread of accuracy per source and distance of weights over steps" src="data:image/png;base64,{picture}">',
+            '<img alt="Spread of accuracy per source, and distance of weights over steps" '
+            f'src="data:image/png;base64,{picture}">',
             '<div class="wide">',
-            _table(_HEADINGS, lines),
-            f"</div><p><small>{escape(CAPTION)} An SD of n runs takes steps of 1/{config.test_images}: one image is "
-            f"{100 / config.test_images:.3f} points. Controls: k=1 is the baseline trained again; dividing the step by a power of two and "
-            "multiplying it back rounds nothing. Relative L1: mean of 2|a−b|/(|a|+|b|) over all trained weights, 0 to 2.</small></p>",
-            "<h2>Not covered by fpdet</h2><p>These ops ran in torch’s deterministic mode with "
-            f"{config.threads} threads; their bits are torch’s, and may differ with its version, the CPU and the number of threads:</p><ul>{ops}</ul>",
+            _table(HEADINGS, lines),
+            f"</div><p><small>{escape(CAPTION)} One image is {100 / config.test_images:.3f} points. "
+            "Controls: k=1 is the baseline trained again; dividing the step by a power of two and multiplying it "
+            "back rounds nothing. "
+            "Relative L1: mean of 2|a-b|/(|a|+|b|) over all trained weights, 0 to 2.</small></p>",
+            "<h2>Not covered by fpdet</h2><p>These ops ran in torch's deterministic mode with "
+            f"{config.threads} thread(s); their bits are torch's, and may differ with its version, the CPU and the "
+            f"number of threads:</p><ul>{ops}</ul>",
             '<h2>Runs</h2><div class="wide">',
             _table(
                 ("source", "run", "varied", "accuracy %", "first difference", "final relative L1", "finite", "seconds"),

@@ -138,17 +138,8 @@ def table(summary):
     view = Table(
         title="What moves the test accuracy", title_style="bold", caption=report.CAPTION, caption_justify="left"
     )
-    for name in (
-        "source",
-        "runs",
-        "accuracy %",
-        "SD (points)",
-        "95% interval",
-        "SD / seed's",
-        "images a pair differs in",
-    ):
+    for name in report.HEADINGS:
         view.add_column(name, justify="left" if name == "source" else "right")
-    view.add_column("first step that differs", justify="right")
     for row in summary["sources"]:
         view.add_row(*report.cells(row))
     view.add_section()

@@ -102,14 +102,6 @@ def _check_terms(op, x, weight, groups, spatial_out):
             raise RuntimeError(f"{op}(): {name}: expected at most 2^31 terms in a sum, got {terms}")
 
 
-def _offset(op, batch_offset):
-    if isinstance(batch_offset, bool) or not isinstance(batch_offset, int):
-        raise TypeError(f"{op}(): batch_offset: expected an int, got {batch_offset!r}")
-    if not 0 <= batch_offset < 2**32:
-        raise ValueError(f"{op}(): batch_offset: expected an int in [0, 2^32), got {batch_offset}")
-    return batch_offset
-
-
 def _sides(op, padding, spatial, kernel, stride, dilation):
     """Zeros before and after each spatial dimension."""
     if not isinstance(padding, str):
@@ -144,12 +136,23 @@ def _conv(spatial, input, weight, bias, stride, padding, dilation, groups, arith
         )
     size = [(n - r) // s + 1 for n, r, s in zip(padded, reach, stride, strict=True)]
     _check_terms(op, x, weight, groups, size)
-    offset = _offset(op, batch_offset)
+    offset = _check.batch_offset(op, batch_offset)
     _slow.warn_once(op, arithmetic, x.dtype, prod(weight.shape[1:]), x.shape[0] * weight.shape[0] * prod(size))
-    draw = _stream.draw_from(stream, arithmetic)
+    draw = _stream.draw_from(stream, arithmetic.draws)
     y = _interrupt.call(
         _ops._op("output", arithmetic.text),
-        x, weight, bias, stride, before, dilation, groups, size, arithmetic.text, draw, _ops.FORWARD, offset
+        x,
+        weight,
+        bias,
+        stride,
+        before,
+        dilation,
+        groups,
+        size,
+        arithmetic.text,
+        draw,
+        _ops.FORWARD,
+        offset,
     )
     return y if x is input else y.squeeze(0)
 
@@ -183,13 +186,24 @@ def _conv_transpose(
             f"channel: {size}: output size is too small"
         )
     _check_terms(op, x, weight, groups, x.shape[2:])
-    offset = _offset(op, batch_offset)
+    offset = _check.batch_offset(op, batch_offset)
     outputs = x.shape[0] * weight.shape[1] * groups * prod(size)
     _slow.warn_once(op, arithmetic, x.dtype, weight.shape[0] // groups * prod(kernel), outputs)
-    draw = _stream.draw_from(stream, arithmetic)
+    draw = _stream.draw_from(stream, arithmetic.draws)
     y = _interrupt.call(
         _ops._op("input", arithmetic.text),
-        x, weight, bias, stride, padding, dilation, groups, size, arithmetic.text, draw, _ops.FORWARD, offset
+        x,
+        weight,
+        bias,
+        stride,
+        padding,
+        dilation,
+        groups,
+        size,
+        arithmetic.text,
+        draw,
+        _ops.FORWARD,
+        offset,
     )
     return y if x is input else y.squeeze(0)
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The fast contraction of one instruction set: plan, packing of the left operand, work items.
-// Compiled once per instruction set; takes nothing out of line from the standard library, so that no
-// instruction of this file can be linked into code that runs on every processor.
+// Compiled once per instruction set; takes nothing out of line from the standard library, so that
+// no instruction of this file can be linked into code that runs on every processor.
 #include "../../core/environment.h"
 #include "direct.h"
 #include "grouped.h"
@@ -13,10 +13,10 @@
 namespace fpdet::inline FPDET_TARGET::kernels {
 namespace {
 
-constexpr int64_t kChunk = 256;                        // terms packed at a time
-constexpr int64_t kStackBytes = int64_t{1} << 19;      // wanted size of the stack of partials
-constexpr int64_t kRightBytes = int64_t{1} << 18;      // wanted size of the packed right operand
-constexpr int64_t kItemsPerWorker = 6;                 // so that uneven threads even out
+constexpr int64_t kChunk = 256;                    // terms packed at a time
+constexpr int64_t kStackBytes = int64_t{1} << 19;  // wanted size of the stack of partials
+constexpr int64_t kRightBytes = int64_t{1} << 18;  // wanted size of the packed right operand
+constexpr int64_t kItemsPerWorker = 6;             // so that uneven threads even out
 constexpr int64_t kMaxTileColumns = 4096;
 
 constexpr int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
@@ -34,7 +34,9 @@ RowTile row_tile(const Task& task, int64_t i) {
   return {i * base + at_most(i, extra), static_cast<int>(base + (i < extra ? 1 : 0))};
 }
 
-Schedule schedule_of(const Task& task) { return Schedule(task.order, task.terms, task.permutation); }
+Schedule schedule_of(const Task& task) {
+  return Schedule(task.order, task.terms, task.permutation);
+}
 
 bool double_accumulator(const Task& task) { return task.arithmetic.format == kFloat64; }
 
@@ -310,7 +312,7 @@ __attribute__((noinline)) void convert(const Task& task, const T* from, int64_t 
     RandomBits none;
     for (int64_t i = 0; i < n; ++i) {
       fpdet::store(arith.round_to(static_cast<double>(from[i]), kFormatOf<S>, none, 0),
-                 to[offsets[i]]);
+                   to[offsets[i]]);
     }
   }
 }
@@ -322,7 +324,8 @@ __attribute__((noinline)) V<T> add(V<T> a, V<T> b) {
 
 template <class T>
 __attribute__((noinline)) void add_to_row(T* row, T b) {
-  for (int v = 0; v < kPanel<T>; v += kLanes<T>) store<T>(row + v, load<T>(row + v) + broadcast<T>(b));
+  for (int v = 0; v < kPanel<T>; v += kLanes<T>)
+    store<T>(row + v, load<T>(row + v) + broadcast<T>(b));
 }
 
 // ------------------------------------------------------------------------------------------ items
@@ -453,10 +456,9 @@ class Runner {
       for (int r = 0; r < tile.rows; ++r) {
         const int64_t row = tile.first + r;
         const int64_t row_offset = out.row.dot(task_.problem.rows.decode(row));
-        const S* bias = task_.bias == nullptr
-                            ? nullptr
-                            : static_cast<const S*>(task_.bias) +
-                                  (group_ * task_.rows + row) * task_.bias_stride;
+        const S* bias = task_.bias == nullptr ? nullptr
+                                              : static_cast<const S*>(task_.bias) +
+                                                    (group_ * task_.rows + row) * task_.bias_stride;
         for (int64_t p = 0; p < panels_; ++p) {
           T* from = stack_of(p, tile) + r * kPanel<T>;
           const int64_t n = at_most(cols_ - p * kPanel<T>, kPanel<T>);
@@ -628,16 +630,14 @@ class GroupedRunner {
     const int n = static_cast<int>(at_most(task_.problem.groups - first_group, kLanes<T>));
     const int64_t tile = item % task_.col_tiles;
     const int64_t first_col = tile * task_.cols / task_.col_tiles;
-    const int columns =
-        static_cast<int>((tile + 1) * task_.cols / task_.col_tiles - first_col);
+    const int columns = static_cast<int>((tile + 1) * task_.cols / task_.col_tiles - first_col);
 
     const Operand& left = task_.problem.left;
     const Operand& right = task_.problem.right;
     Packer<T, S> left_packer(static_cast<const S*>(task_.left) + first_group * left.group_offset,
                              left, unsafe_left_, work_, task_.chunk);
-    Packer<T, S> right_packer(
-        static_cast<const S*>(task_.right) + first_group * right.group_offset, right, unsafe_right_,
-        work_, task_.chunk);
+    Packer<T, S> right_packer(static_cast<const S*>(task_.right) + first_group * right.group_offset,
+                              right, unsafe_right_, work_, task_.chunk);
     GroupedArguments<T> a{left_, right_, 0, stack_, steps_, 0};
     for (Chunks chunks(task_), twin(task_); !chunks.done();) {
       PlaceWriter left_writer(left.term, Place{}, task_.problem.terms, unsafe_left_, left_terms_);
@@ -656,7 +656,8 @@ class GroupedRunner {
         right_packer.pack(lanes_, 0, n, kLanes<T>, right_terms_, right_ + c * a.right_column,
                           kLanes<T>);
       }
-      (task_.arithmetic.fused ? find_grouped<T, true>(columns) : find_grouped<T, false>(columns))(a);
+      (task_.arithmetic.fused ? find_grouped<T, true>(columns)
+                              : find_grouped<T, false>(columns))(a);
     }
     finish(first_group, n, first_col, columns);
   }

@@ -10,7 +10,7 @@
 
 namespace fpdet::inline FPDET_TARGET::kernels {
 
-inline constexpr int64_t kDirectTerms = 256;   // most terms
+inline constexpr int64_t kDirectTerms = 256;     // most terms
 inline constexpr int64_t kDirectColumns = 4096;  // longest last axis
 inline constexpr int64_t kDirectRows = 2;
 
@@ -24,8 +24,8 @@ struct DirectSum {
   int64_t rows;
   const S* base;  ///< the operand's element of lane 0 at a term of offset 0
   int64_t stride;
-  const uint16_t* lanes;  ///< per term: lanes inside on the last axis
-  const uint16_t* inside;   ///< per term: all ones if inside on the other axes, else 0
+  const uint16_t* lanes;   ///< per term: lanes inside on the last axis
+  const uint16_t* inside;  ///< per term: all ones if inside on the other axes, else 0
 };
 
 template <class T, class S, bool Fused>

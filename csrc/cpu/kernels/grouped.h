@@ -7,15 +7,15 @@
 
 namespace fpdet::inline FPDET_TARGET::kernels {
 
-inline constexpr int kGroupedColumns = 9;        // accumulators at once
+inline constexpr int kGroupedColumns = 9;           // accumulators at once
 inline constexpr int64_t kGroupedMostColumns = 64;  // of a contraction that is done this way
 
 template <class T>
 struct GroupedArguments {
-  const T* left;        ///< [term][lane]
-  const T* right;       ///< [column][term][lane]
-  int64_t right_column; ///< elements from column to column
-  T* stack;             ///< [level][column][lane]
+  const T* left;         ///< [term][lane]
+  const T* right;        ///< [column][term][lane]
+  int64_t right_column;  ///< elements from column to column
+  T* stack;              ///< [level][column][lane]
   const Step* steps;
   int64_t step_count;
 };

@@ -6,8 +6,8 @@
 //   unfused  acc = round(acc + round(left * right))
 //
 // A chunk is a list of steps: pieces of runs. A run's sum grows at its level of the stack of
-// partials (memory between steps, registers inside one); when it is complete, partials on top of the
-// stack are combined as the order says.
+// partials (memory between steps, registers inside one); when it is complete, partials on top of
+// the stack are combined as the order says.
 #pragma once
 
 #include <cstdint>
@@ -17,10 +17,10 @@
 namespace fpdet::inline FPDET_TARGET::kernels {
 
 struct Step {
-  int32_t count;   ///< terms
-  int32_t level;   ///< partials below this run's
-  int32_t folds;   ///< combinations once the run is complete
-  bool begins;     ///< the run starts here, at +0
+  int32_t count;  ///< terms
+  int32_t level;  ///< partials below this run's
+  int32_t folds;  ///< combinations once the run is complete
+  bool begins;    ///< the run starts here, at +0
 };
 
 template <class T>

@@ -123,9 +123,9 @@ class PlaceWriter {
 /// Lanes [begin, end) of a vector: arithmetic progressions of offset and last coordinate.
 struct Piece {
   int begin, end;
-  Entry first;      ///< extrapolated to lane 0
-  int64_t stride;   ///< of the offset
-  int64_t step;     ///< of coordinate 2
+  Entry first;     ///< extrapolated to lane 0
+  int64_t stride;  ///< of the offset
+  int64_t step;    ///< of coordinate 2
 };
 
 /// Cuts n entries into pieces.
@@ -222,8 +222,8 @@ class Packer {
   /// To be called before pack() whenever the content of a list has changed.
   void lists_changed() { prepared_ = false; }
 
-  /// dst[t * pitch + lane], lanes 0..n-1 being outer entries begin..begin+n-1, n <= kW; lanes from n
-  /// to `width` become +0.
+  /// dst[t * pitch + lane], lanes 0..n-1 being outer entries begin..begin+n-1, n <= kW; lanes from
+  /// n to `width` become +0.
   void pack(const PlaceList& outer, int64_t begin, int n, int width, const PlaceList& terms, T* dst,
             int64_t pitch) {
     Piece pieces[kW], sample[kW];

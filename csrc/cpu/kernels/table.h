@@ -8,8 +8,8 @@
 namespace fpdet::cpu {
 
 struct ContractionKernels {
-  void (*plan)(void* task);                                          ///< chooses tiles, sets counts
-  void (*pack_left)(const void* task, int64_t begin, int64_t end);   ///< of task.left_items
+  void (*plan)(void* task);                                         ///< chooses tiles, sets counts
+  void (*pack_left)(const void* task, int64_t begin, int64_t end);  ///< of task.left_items
   void (*run)(const void* task, void* scratch, int64_t begin, int64_t end);  ///< of task.items
 };
 

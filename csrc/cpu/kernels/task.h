@@ -47,19 +47,19 @@ struct Task {
   // Set by plan().
   Method method = Method::Tiled;
   int64_t rows = 0, cols = 0, terms = 0, runs = 0;
-  int64_t depth = 1;           ///< partials alive at once, the growing one included
-  int64_t chunk = 0;           ///< terms packed at a time
-  int64_t row_tiles = 0;       ///< micro-tiles over all rows, sizes differ by at most one
-  int64_t block_tiles = 0;     ///< micro-tiles in a block
+  int64_t depth = 1;        ///< partials alive at once, the growing one included
+  int64_t chunk = 0;        ///< terms packed at a time
+  int64_t row_tiles = 0;    ///< micro-tiles over all rows, sizes differ by at most one
+  int64_t block_tiles = 0;  ///< micro-tiles in a block
   int64_t row_blocks = 0;
-  int64_t block_rows = 0;      ///< most rows in a block
-  int64_t panels = 0;          ///< over all columns
-  int64_t tile_panels = 0;     ///< in one column tile
+  int64_t block_rows = 0;   ///< most rows in a block
+  int64_t panels = 0;       ///< over all columns
+  int64_t tile_panels = 0;  ///< in one column tile
   int64_t col_tiles = 0;
-  int64_t items = 0;           ///< groups * row_blocks * col_tiles
-  int64_t left_items = 0;      ///< groups * row_tiles
-  int64_t left_bytes = 0;      ///< of packed_left: the left operand, once, in the accumulator's type
-  int64_t scratch_bytes = 0;   ///< per thread, at most kScratchLimit
+  int64_t items = 0;          ///< groups * row_blocks * col_tiles
+  int64_t left_items = 0;     ///< groups * row_tiles
+  int64_t left_bytes = 0;     ///< of packed_left: the left operand, once, in the accumulator's type
+  int64_t scratch_bytes = 0;  ///< per thread, at most kScratchLimit
 };
 
 /// Scratch of one thread: right panels, stack of partials, tables of places.

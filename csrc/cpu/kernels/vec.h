@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A vector of outputs: Vec<T>::V holds kLanes values of type T, each lane a different output element.
-// Arithmetic is +, * and fma under the ambient rounding mode; everything else moves bits.
+// A vector of outputs: Vec<T>::V holds kLanes values of type T, each lane a different output
+// element. Arithmetic is +, * and fma under the ambient rounding mode; everything else moves bits.
 #pragma once
 
 #include <cstdint>
@@ -178,8 +178,8 @@ FPDET_INLINE V<T> gather(const S* p, int64_t stride, uint32_t mask) {
       wide = (wide | (wide << 1)) & 0x55555555u;
       const __m512 a = _mm512_maskz_loadu_ps(static_cast<__mmask16>(wide & 0xffffu), p);
       const __m512 b = _mm512_maskz_loadu_ps(static_cast<__mmask16>(wide >> 16), p + 16);
-      const __m512i even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28,
-                                             30);
+      const __m512i even =
+          _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
       return _mm512_permutex2var_ps(a, even, b);
     }
   }
@@ -214,7 +214,7 @@ FPDET_INLINE V<T> gather(const S* p, int64_t stride, uint32_t mask) {
     }
   }
 #endif
-  constexpr uint32_t kAll = (uint32_t{1} << kLanes<T>) - 1;
+  constexpr uint32_t kAll = (uint32_t{1} << kLanes<T>)-1;
   if constexpr (sizeof(S) == sizeof(T)) {
     if (stride == 1 && mask == kAll) {
       V<T> v;
