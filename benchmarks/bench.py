@@ -2,9 +2,9 @@
 
     python benchmarks/bench.py [--shapes FILE] [--arithmetic WORDS ...] [--threads N ...] [--json FILE]
 
-Each row: layer, pass, arithmetic, time (median of interleaved rounds), GFLOP/s, ratio to torch (torch's time / ours: above 1
-is faster than torch; torch at the better of the given thread counts), and the first digits of the result's digest, so
-that a fast wrong kernel cannot hide. Tensors are float32, contiguous NCHW; nothing is cached between calls.
+Each row: layer, pass, arithmetic, time (median of interleaved rounds), GFLOP/s, ratio to torch (torch's time / ours:
+above 1 is faster than torch; both at the better of the given thread counts), and the first digits of the result's
+digest, so that a fast wrong kernel cannot hide. Tensors are float32, contiguous NCHW; nothing is cached between calls.
 """
 
 import argparse
@@ -65,7 +65,12 @@ def contenders(shape, words):
     }
     work = y.numel() * w[0].numel()
     for name, call in ours.items():
-        yield name, work, theirs[name], {each: (lambda text=text, call=call: call(text)) for each, text in texts.items()}
+        yield (
+            name,
+            work,
+            theirs[name],
+            {each: (lambda text=text, call=call: call(text)) for each, text in texts.items()},
+        )
 
 
 def median_seconds(calls, threads, rounds):

@@ -2,23 +2,31 @@
 
 
 def build_info():
-    """A dict: compiler, flags, instruction sets compiled and in use, CUDA architectures, torch, commit.
+    """How this installation was built and what it uses here.
 
-    The torch entries appear when torch is installed; building facts come from the compiled core.
+    Returns:
+        A dict of plain values. Of the build: version, commit, compiler, host_flags, instruction_sets (name to flags),
+        cuda_compiler, cuda_architectures, cuda_flags, built_with_torch, torch_stable_abi, machine, canary (the names
+        of floating-point checks that fail here: empty is good). Of this process: python, and where torch is installed
+        torch, torch_cpu_capability, instruction_set (the one in use).
     """
     import importlib.util
+    import json
     import platform
+    from pathlib import Path
 
-    import fpdet
     from fpdet import _core
 
-    info = {"fpdet": fpdet.__version__, **_core.build_info(), "python": platform.python_version()}
+    info = json.loads((Path(__file__).parent / "_build_info.json").read_text())
+    info["built_with_torch"] = info.pop("torch")
+    info["canary"] = _core.canary()
+    info["python"] = platform.python_version()
     if importlib.util.find_spec("torch"):
         import torch
 
-        from fpdet._library import shared_object
+        from fpdet import _library  # noqa: F401  (registers the ops)
 
         info["torch"] = torch.__version__
         info["torch_cpu_capability"] = torch.backends.cpu.get_cpu_capability()
-        info["ops"] = shared_object().name
+        info["instruction_set"] = torch.ops.fpdet.instruction_set()
     return info

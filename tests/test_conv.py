@@ -47,7 +47,16 @@ SHAPES = (  # N, C, K, groups, input size, kernel, stride, padding, dilation
 def words(rounding, order, accumulator, fused, bits, variant, seed, keyed_by="position"):
     """The Arithmetic in words, and as the oracle's Rules."""
     rules = reference.Rules(
-        rounding, order, "auto", fused, bits=bits, variant=variant, seed=seed, keyed_by=keyed_by, counter=5, batch_offset=3
+        rounding,
+        order,
+        "auto",
+        fused,
+        bits=bits,
+        variant=variant,
+        seed=seed,
+        keyed_by=keyed_by,
+        counter=5,
+        batch_offset=3,
     )
     text = [rounding, order]
     if order != "exact":
@@ -64,7 +73,7 @@ def cases(count):
     """A fixed sample of the product of all settings, in which every pair of two settings' values is common."""
     picks = splitmix64(count * 10, 2024).reshape(count, 10)
     every = itertools.cycle(itertools.product(ROUNDINGS, ORDERS))
-    for row, (rounding, order) in zip(picks, every):
+    for row, (rounding, order) in zip(picks, every, strict=False):
         pick = [int(word >> np.uint64(20)) for word in row]
         yield (
             rounding,
@@ -110,7 +119,10 @@ def test_all_passes_equal_the_oracle(case):
     x = tensor(values((n, c, *size), seed + 1, kind), dtype)
     weight = tensor(values((k, c // groups, *kernel), seed + 2, "small" if kind == "small" else "hard"), dtype)
     bias = tensor(values((k,), seed + 3, "spread"), dtype)
-    out = [(s + 2 * p - d * (r - 1) - 1) // t + 1 for s, r, t, p, d in zip(size, kernel, stride, padding, dilation)]
+    out = [
+        (s + 2 * p - d * (r - 1) - 1) // t + 1
+        for s, r, t, p, d in zip(size, kernel, stride, padding, dilation, strict=True)
+    ]
     grad = tensor(values((n, k, *out), seed + 4, kind), dtype)
     label = f"{text} {dtype} {shape} {kind} seed={seed}"
     a_x, a_w, a_b, a_g = map(as_array, (x, weight, bias, grad))

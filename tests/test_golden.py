@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from integers import values
-from test_conv import ORDERS, OPS, ROUNDINGS, tensor, words
+from test_conv import OPS, ORDERS, ROUNDINGS, tensor, words
 
 import fpdet
 

@@ -63,9 +63,7 @@ def test_sgd_equals_the_oracle(rounding, setting):
         buffers = [buffer] if full["momentum"] else []
         order = ("momentum", "dampening", "weight_decay", "nesterov", "maximize", "rescale")
         before = grad.clone()
-        OPS.sgd_(
-            [param], [grad], buffers, first_step, lr, *(full[name] for name in order), text, torch.tensor([3, 5])
-        )
+        OPS.sgd_([param], [grad], buffers, first_step, lr, *(full[name] for name in order), text, torch.tensor([3, 5]))
         assert_same(param, expected[0], f"{text} {dtype} {setting}")
         if buffers:
             assert_same(buffer, expected[1], f"buffer {text} {dtype} {setting}")
@@ -93,7 +91,7 @@ def test_strides_do_not_enter_a_result():
     text = "stochastic sequential bfloat16 fused seed=4"
     params = [plain.clone(), other.clone(memory_format=torch.preserve_format)]
     grads = [other, plain]
-    for param, grad in zip(params, grads):
+    for param, grad in zip(params, grads, strict=True):
         OPS.sgd_([param], [grad], [], False, 0.1, 0.0, 0.0, 0.0, False, False, 1.0, text, None)
     assert params[1].stride() == other.stride() and torch.equal(*params)
     assert not np.array_equal(params[0].numpy(), plain.numpy())

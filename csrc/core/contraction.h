@@ -3,16 +3,16 @@
 //
 //   output(row, col) = ordered sum over t = 0..T-1 of left(row, t) * right(col, t)
 //
-// Rows, columns and terms are numbers in a mixed radix of four digits, the last one fastest: digit 0
-// moves no coordinate (n, c or k), digits 1..3 move the operand's spatial coordinates 0..2. Both the
-// element's offset and its coordinates are affine in the digits. An element whose coordinates lie
-// outside the operand is the operand +0: it takes part in the sum.
+// Rows, columns and terms are numbers in a mixed radix of four digits, the last one fastest: digit
+// 0 moves no coordinate (n, c or k), digits 1..3 move the operand's spatial coordinates 0..2. Both
+// the element's offset and its coordinates are affine in the digits. An element whose coordinates
+// lie outside the operand is the operand +0: it takes part in the sum.
 #pragma once
 
 #include <cstdint>
 
-#include "element.h"
 #include "config.h"
+#include "element.h"
 
 namespace fpdet::inline FPDET_TARGET {
 

@@ -40,7 +40,8 @@ class Permutation {
   const int64_t* data() const { return sequence_.empty() ? nullptr : sequence_.data(); }
 
  private:
-  static uint64_t sort_key(const Order& order, uint64_t i, uint64_t counter, const ElementKey& key) {
+  static uint64_t sort_key(const Order& order, uint64_t i, uint64_t counter,
+                           const ElementKey& key) {
     PhiloxKey from = philox_key(order.seed);
     uint32_t upper0 = 0, upper1 = 0;
     if (order.vary == Vary::Call) {

@@ -3,12 +3,12 @@
 // the conversion to the output's format. Every kernel's result equals this one bit for bit.
 //
 // A run starts at +0 and adds its terms one by one; partials p, q meet in round(p + q); the bias is
-// added last; one conversion follows. Terms are given by a cursor: seek(term), advance() to the next
-// term, left(), right(). Where the sum has no products, the left operand is 1 and nothing is rounded
-// but the additions.
+// added last; one conversion follows. Terms are given by a cursor: seek(term), advance() to the
+// next term, left(), right(). Where the sum has no products, the left operand is 1 and nothing is
+// rounded but the additions.
 //
-// Events (random.h): 2i the product of term i, 2i+1 its addition, 2T+j the j-th combination, then the
-// bias, then the conversion; kahan and neumaier count eight events a term; exact has one.
+// Events (random.h): 2i the product of term i, 2i+1 its addition, 2T+j the j-th combination, then
+// the bias, then the conversion; kahan and neumaier count eight events a term; exact has one.
 #pragma once
 
 #include <cstdint>
@@ -85,8 +85,8 @@ FPDET_HD double reduce_compensated(OrderKind kind, int64_t terms, const Arith& a
   for (int64_t i = 0; i < terms; ++i) {
     i == 0 ? cursor.seek(0) : cursor.advance();
     const int64_t event = 8 * i;
-    const double t = Product ? arith.mul(cursor.left(), cursor.right(), random, event)
-                             : cursor.right();
+    const double t =
+        Product ? arith.mul(cursor.left(), cursor.right(), random, event) : cursor.right();
     if (kind == OrderKind::Kahan) {
       const double y = arith.add(t, -c, random, event + 1);
       const double u = arith.add(s, y, random, event + 2);
@@ -125,12 +125,12 @@ FPDET_HD double reduce_exact(int64_t terms, const double* bias, const Format& ou
 
 }  // namespace detail
 
-/// One output element, as a member of `output`. `bias` is null where there is none; `sum` is scratch
-/// that only order exact uses.
+/// One output element, as a member of `output`. `bias` is null where there is none; `sum` is
+/// scratch that only order exact uses.
 template <bool Product, class Cursor>
 FPDET_HD double reduce(const Order& order, const Schedule& schedule, const Arith& arith,
-                       Cursor& cursor, RandomBits& random, const double* bias,
-                       const Format& output, ExactSum& sum) {
+                       Cursor& cursor, RandomBits& random, const double* bias, const Format& output,
+                       ExactSum& sum) {
   const int64_t terms = schedule.terms();
   if (order.exact()) {
     return detail::reduce_exact<Product>(terms, bias, output, arith.arithmetic(), cursor, random,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// One step of stochastic gradient descent for one parameter: torch.optim.SGD's update, each operation
-// rounded in the accumulator's format. This file is its definition.
+// One step of stochastic gradient descent for one parameter: torch.optim.SGD's update, each
+// operation rounded in the accumulator's format. This file is its definition.
 //
 //   g = maximize ? -grad : grad
 //   g = g + weight_decay * p                                  if weight_decay != 0
@@ -9,14 +9,14 @@
 //   g = round(g / k)                                          if rescale k != 1
 //   p = p - (lr * k) * g
 //
-// "x + c * y" is fused, or round(x + round(c * y)) where the Arithmetic says so. Scalars are float64
-// (1 - dampening and lr * k are computed there), rounded once to nearest even into the accumulator's
-// format. The rescaled update is the perturbation of Sun, Lao, Sundaramoorthi, Yezzi (NeurIPS 2022):
-// algebraically nothing, k a power of two exactly nothing.
+// "x + c * y" is fused, or round(x + round(c * y)) where the Arithmetic says so. Scalars are
+// float64 (1 - dampening and lr * k are computed there), rounded once to nearest even into the
+// accumulator's format. The rescaled update is the perturbation of Sun, Lao, Sundaramoorthi, Yezzi
+// (NeurIPS 2022): algebraically nothing, k a power of two exactly nothing.
 //
 // Events: operation i of the list above (weight decay 0, momentum product 1, buffer 2, nesterov 3,
-// division 4, update 5) has events 2i (an unfused product) and 2i + 1; then 12 and 13 convert b and p
-// to what is stored. The steps that follow use b as it was before that conversion.
+// division 4, update 5) has events 2i (an unfused product) and 2i + 1; then 12 and 13 convert b and
+// p to what is stored. The steps that follow use b as it was before that conversion.
 #pragma once
 
 #include <cstdint>
@@ -78,8 +78,9 @@ struct SgdResult {
   double buffer;
 };
 
-FPDET_HD inline SgdResult sgd_element(const SgdCoefficients& k, const Arith& arith, double parameter,
-                                      double gradient, double buffer, RandomBits& random) {
+FPDET_HD inline SgdResult sgd_element(const SgdCoefficients& k, const Arith& arith,
+                                      double parameter, double gradient, double buffer,
+                                      RandomBits& random) {
   // c * y + x
   const auto multiply_add = [&](double c, double y, double x, int64_t operation) {
     return arith.accumulate(x, c, y, random, 2 * operation, 2 * operation + 1);
@@ -87,8 +88,8 @@ FPDET_HD inline SgdResult sgd_element(const SgdCoefficients& k, const Arith& ari
   double g = k.maximize ? -gradient : gradient;
   if (k.decays) g = multiply_add(k.weight_decay, parameter, g, 0);
   if (k.has_momentum) {
-    buffer = k.first_step ? g
-                          : multiply_add(k.undamped, g, arith.mul(k.momentum, buffer, random, 3), 2);
+    buffer =
+        k.first_step ? g : multiply_add(k.undamped, g, arith.mul(k.momentum, buffer, random, 3), 2);
     g = k.nesterov ? multiply_add(k.momentum, buffer, g, 3) : buffer;
   }
   if (k.rescales) g = arith.div(g, k.rescale, random, 9);

@@ -17,8 +17,8 @@
 namespace fpdet::cpu {
 
 /// Runs body(begin, end) over pieces of [0, count), on a pool or not; passes exceptions on.
-using ParallelFor =
-    std::function<void(int64_t count, int64_t grain, const std::function<void(int64_t, int64_t)>& body)>;
+using ParallelFor = std::function<void(int64_t count, int64_t grain,
+                                       const std::function<void(int64_t, int64_t)>& body)>;
 
 /// What the random bits of a call are drawn from (core/random.h).
 struct Draw {
@@ -33,11 +33,11 @@ struct ContractionCall {
   Order order;
   Arithmetic arithmetic;
   Draw draw;
-  Scalar scalar = Scalar::Float32;    ///< of operands, bias and output
+  Scalar scalar = Scalar::Float32;  ///< of operands, bias and output
   const void* left = nullptr;
   const void* right = nullptr;
-  const void* bias = nullptr;         ///< one per group and row, or null
-  int64_t bias_stride = 1;            ///< elements; group g's row r has number g * rows + r
+  const void* bias = nullptr;  ///< one per group and row, or null
+  int64_t bias_stride = 1;     ///< elements; group g's row r has number g * rows + r
   void* out = nullptr;
 };
 

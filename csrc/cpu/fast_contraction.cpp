@@ -87,7 +87,8 @@ void fast_contraction(const ContractionCall& call, const ParallelFor& parallel_f
   if (task.items == 0) return;
   const Memory left = allocate(task.left_bytes);
   task.packed_left = left.get();
-  // Small work stays on the calling thread: waking the pool costs more than this many multiply-adds.
+  // Small work stays on the calling thread: waking the pool costs more than this many
+  // multiply-adds.
   constexpr int64_t kWorthAThread = 1 << 16;
   const int64_t per_item = call.problem.outputs() * call.problem.terms.product() / task.items + 1;
   const int64_t grain = kWorthAThread / per_item + 1;

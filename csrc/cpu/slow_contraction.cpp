@@ -13,8 +13,8 @@ namespace {
 
 /// The outputs [begin, end) of a call, numbered (group, row, column).
 template <bool Product, class T>
-[[gnu::noinline]] void compute(const ContractionCall& call, const Permutation& shared, int64_t begin,
-                               int64_t end) {
+[[gnu::noinline]] void compute(const ContractionCall& call, const Permutation& shared,
+                               int64_t begin, int64_t end) {
   const Contraction& problem = call.problem;
   const Order& order = call.order;
   const int64_t terms = problem.terms.product();
@@ -37,12 +37,14 @@ template <bool Product, class T>
       return element_key(seed, call.draw.counter, call.draw.pass, sample, element);
     };
 
-    RandomBits random(call.arithmetic.stochastic, needs_key ? key_from(call.draw.seed) : ElementKey{});
-    TermCursor<T> cursor(problem, static_cast<const T*>(call.left), static_cast<const T*>(call.right),
-                         group, row, col);
+    RandomBits random(call.arithmetic.stochastic,
+                      needs_key ? key_from(call.draw.seed) : ElementKey{});
+    TermCursor<T> cursor(problem, static_cast<const T*>(call.left),
+                         static_cast<const T*>(call.right), group, row, col);
     double bias = 0.0;
     if (call.bias != nullptr) {
-      bias = widen(static_cast<const T*>(call.bias)[(group * rows + row_number) * call.bias_stride]);
+      bias =
+          widen(static_cast<const T*>(call.bias)[(group * rows + row_number) * call.bias_stride]);
     }
     const double* bias_or_null = call.bias != nullptr ? &bias : nullptr;
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Convolution's passes as torch ops: tensors and attributes become contractions (core/conv.h), which
-// the fast kernels take where they can and the slow path takes otherwise, with equal bits.
+// Convolution's passes as torch ops: tensors and attributes become contractions (core/conv.h),
+// which the fast kernels take where they can and the slow path takes otherwise, with equal bits.
 #include <torch/csrc/stable/library.h>
 #include <torch/csrc/stable/ops.h>
 
@@ -28,8 +28,8 @@ void run(const cpu::ContractionCall& call) {
 
 /// Spatial values of 1 to 3 dimensions, the leading ones filled up.
 void fill_axes(int64_t (&axes)[kAxes], const Sizes& given, size_t spatial, const char* name) {
-  STD_TORCH_CHECK(given.size() == spatial, "fpdet: ", name, ": expected ", spatial,
-                  " values, got ", given.size());
+  STD_TORCH_CHECK(given.size() == spatial, "fpdet: ", name, ": expected ", spatial, " values, got ",
+                  given.size());
   for (size_t i = 0; i < spatial; ++i) axes[kAxes - spatial + i] = given[i];
 }
 
@@ -54,11 +54,11 @@ struct Attributes {
 };
 
 /// `in_channels` and `out_channels` are those of the whole convolution.
-ConvShape shape_from(const Attributes& a, int64_t samples, int64_t in_channels, int64_t out_channels,
-                     const Sizes& in, const Sizes& kernel, const Sizes& out) {
+ConvShape shape_from(const Attributes& a, int64_t samples, int64_t in_channels,
+                     int64_t out_channels, const Sizes& in, const Sizes& kernel, const Sizes& out) {
   const size_t spatial = in.size();
-  STD_TORCH_CHECK(spatial >= 1 && spatial <= kAxes, "fpdet: expected 1 to 3 spatial dimensions, got ",
-                  spatial);
+  STD_TORCH_CHECK(spatial >= 1 && spatial <= kAxes,
+                  "fpdet: expected 1 to 3 spatial dimensions, got ", spatial);
   STD_TORCH_CHECK(a.groups > 0 && in_channels % a.groups == 0 && out_channels % a.groups == 0,
                   "fpdet: groups: expected a divisor of ", in_channels, " input and ", out_channels,
                   " output channels, got ", a.groups);
@@ -154,13 +154,13 @@ Tensor convolution(const Tensor& input, const Tensor& weight, std::optional<Tens
   const ConvShape shape =
       shape_from({stride, padding, dilation, groups}, input.size(0), input.size(1), out_channels,
                  spatial_sizes(input), spatial_sizes(weight), output_size);
-  STD_TORCH_CHECK(weight.size(1) == shape.in_channels, "fpdet: weight: expected ", shape.in_channels,
-                  " input channels per group, got ", weight.size(1));
+  STD_TORCH_CHECK(weight.size(1) == shape.in_channels, "fpdet: weight: expected ",
+                  shape.in_channels, " input channels per group, got ", weight.size(1));
   const Tensor result = new_result(input, result_sizes(input.size(0), out_channels, output_size),
                                    is_channels_last(input) || is_channels_last(weight));
-  auto call = call_for(forward_contraction(shape, strides_of(input), strides_of(weight),
-                                           strides_of(result)),
-                       arithmetic, draw, pass_tag, batch_offset, scalar_of(input, "input"));
+  auto call = call_for(
+      forward_contraction(shape, strides_of(input), strides_of(weight), strides_of(result)),
+      arithmetic, draw, pass_tag, batch_offset, scalar_of(input, "input"));
   set_bias(call, bias, input, out_channels);
   call.left = weight.const_data_ptr();
   call.right = input.const_data_ptr();
@@ -205,9 +205,9 @@ Tensor convolution_grad_weight(const Tensor& grad_output, const Tensor& input, S
   check_operands(grad_output, "grad_output", input, "input");
   STD_TORCH_CHECK(grad_output.size(0) == input.size(0), "fpdet: input: expected ",
                   grad_output.size(0), " samples as grad_output has, got ", input.size(0));
-  const ConvShape shape =
-      shape_from({stride, padding, dilation, groups}, input.size(0), input.size(1),
-                 grad_output.size(1), spatial_sizes(input), kernel_size, spatial_sizes(grad_output));
+  const ConvShape shape = shape_from({stride, padding, dilation, groups}, input.size(0),
+                                     input.size(1), grad_output.size(1), spatial_sizes(input),
+                                     kernel_size, spatial_sizes(grad_output));
   const Tensor result =
       new_result(input, result_sizes(grad_output.size(1), shape.in_channels, kernel_size),
                  is_channels_last(input) || is_channels_last(grad_output));

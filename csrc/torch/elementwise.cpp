@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Ops without a reduction: one rounded addition, rounding to a format, and the SGD step. Elements are
-// numbered row-major whatever the strides are.
+// Ops without a reduction: one rounded addition, rounding to a format, and the SGD step. Elements
+// are numbered row-major whatever the strides are.
 #include <torch/csrc/stable/library.h>
 #include <torch/csrc/stable/ops.h>
 
@@ -43,8 +43,8 @@ void check_same_shape(const Tensor& a, const char* a_name, const Tensor& b, cons
   bool same = a.dim() == b.dim();
   for (int64_t d = 0; same && d < a.dim(); ++d) same = a.size(d) == b.size(d);
   STD_TORCH_CHECK(same, "fpdet: ", b_name, ": expected the shape of ", a_name, " (", a.dim(),
-                  " dimensions, ", a.numel(), " elements), got ", b.dim(), " dimensions, ", b.numel(),
-                  " elements");
+                  " dimensions, ", a.numel(), " elements), got ", b.dim(), " dimensions, ",
+                  b.numel(), " elements");
 }
 
 /// result[i] = f(inputs' elements i as doubles, random bits of element i), a member of the result's
@@ -99,13 +99,13 @@ Tensor add(const Tensor& a, const Tensor& b, std::string arithmetic, std::option
   const Arith arith(numbers, scalar != Scalar::Float64 || numbers.format == kFloat64);
   return map_elements({&a, &b}, numbers.rounding, parsed.stochastic,
                       draw_from(draw, parsed.stochastic, pass_tag, 0),
-                      [&](const double(&x)[2], const Format& format, RandomBits& random) {
+                      [&](const double (&x)[2], const Format& format, RandomBits& random) {
                         return arith.round_to(arith.add(x[0], x[1], random, 0), format, random, 1);
                       });
 }
 
-/// x rounded to `format` (event 0), then to its own dtype (event 1): the second rounding does nothing
-/// unless the format has numbers that the dtype lacks.
+/// x rounded to `format` (event 0), then to its own dtype (event 1): the second rounding does
+/// nothing unless the format has numbers that the dtype lacks.
 Tensor round(const Tensor& x, std::string format, std::string rounding, std::optional<Tensor> draw,
              int64_t batch_offset) {
   check_cpu(x, "x");
@@ -121,7 +121,7 @@ Tensor round(const Tensor& x, std::string format, std::string rounding, std::opt
   const Arith arith({parsed.rounding, target, true, parsed.stochastic}, false);
   return map_elements({&x}, parsed.rounding, parsed.stochastic,
                       draw_from(draw, parsed.stochastic, kPassRound, batch_offset),
-                      [&](const double(&in)[1], const Format& own, RandomBits& random) {
+                      [&](const double (&in)[1], const Format& own, RandomBits& random) {
                         const double member = arith.round_to(in[0], target, random, 0);
                         return arith.round_to(member, own, random, 1);
                       });
@@ -139,8 +139,8 @@ void sgd_(std::vector<Tensor> params, std::vector<Tensor> grads, std::vector<Ten
   const ParsedArithmetic parsed = arithmetic_from(arithmetic);
   STD_TORCH_CHECK(!parsed.order.exact(), "fpdet: arithmetic: an SGD step has no sum: expected an ",
                   "order other than exact, got ", arithmetic);
-  const SgdScalars scalars{lr,      momentum, dampening, weight_decay, rescale,
-                           nesterov, maximize, first_step};
+  const SgdScalars scalars{lr,      momentum, dampening, weight_decay,
+                           rescale, nesterov, maximize,  first_step};
   // All checks come before any work: a refused step leaves no parameter changed.
   for (size_t i = 0; i < params.size(); ++i) {
     check_cpu(params[i], "params");
@@ -167,16 +167,15 @@ void sgd_(std::vector<Tensor> params, std::vector<Tensor> grads, std::vector<Ten
       using T = decltype(element);
       auto* parameter = static_cast<T*>(p.mutable_data_ptr());
       const auto* gradient = static_cast<const T*>(grads[tensor].const_data_ptr());
-      auto* buffer =
-          momentum != 0 ? static_cast<T*>(buffers[tensor].mutable_data_ptr()) : nullptr;
+      auto* buffer = momentum != 0 ? static_cast<T*>(buffers[tensor].mutable_data_ptr()) : nullptr;
       parallel_for(p.numel(), kGrain, [&](int64_t begin, int64_t end) {
         const EnvironmentGuard guard(numbers.rounding);
         for (int64_t i = begin; i < end; ++i) {
-          RandomBits random(parsed.stochastic,
-                            stochastic ? element_key(from.seed, from.counter, from.pass,
-                                                     static_cast<uint32_t>(tensor),
-                                                     static_cast<uint64_t>(i))
-                                       : ElementKey{});
+          RandomBits random(parsed.stochastic, stochastic
+                                                   ? element_key(from.seed, from.counter, from.pass,
+                                                                 static_cast<uint32_t>(tensor),
+                                                                 static_cast<uint64_t>(i))
+                                                   : ElementKey{});
           T& stored = parameter[at_p(i)];
           const SgdResult step =
               sgd_element(coefficients, arith, widen(stored), widen(gradient[at_g(i)]),

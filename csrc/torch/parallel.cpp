@@ -21,7 +21,7 @@ class InterruptWatch {
     const std::lock_guard lock(mutex_);
     if (watchers_++ > 0) return;
     raised_ = false;
-    struct sigaction action {};
+    struct sigaction action{};
     action.sa_handler = &InterruptWatch::handle;
     sigemptyset(&action.sa_mask);
     sigaction(SIGINT, &action, &before_);
@@ -47,13 +47,12 @@ class InterruptWatch {
   static inline std::mutex mutex_;
   static inline int watchers_ = 0;
   static inline std::atomic<bool> raised_{false};
-  static inline struct sigaction before_ {};
+  static inline struct sigaction before_{};
 };
 
 }  // namespace
 
-void parallel_for(int64_t count, int64_t grain,
-                  const std::function<void(int64_t, int64_t)>& body) {
+void parallel_for(int64_t count, int64_t grain, const std::function<void(int64_t, int64_t)>& body) {
   // The pool's C interface would reduce an exception to an error code: carry it around.
   std::mutex mutex;
   std::exception_ptr first;

@@ -10,8 +10,7 @@ namespace fpdet::torch_ops {
 inline constexpr const char* kInterrupted = "fpdet: interrupted";
 
 /// body over pieces of [0, count) on torch's pool.
-void parallel_for(int64_t count, int64_t grain,
-                  const std::function<void(int64_t, int64_t)>& body);
+void parallel_for(int64_t count, int64_t grain, const std::function<void(int64_t, int64_t)>& body);
 
 /// The same, in pieces short enough to notice an interrupt (SIGINT) within a second, given what one
 /// item costs.

@@ -16,6 +16,8 @@ namespace {
 
 std::vector<std::string> instruction_sets() { return cpu::instruction_sets(); }
 
+std::string instruction_set() { return cpu::instruction_set(); }
+
 /// "" chooses the widest. The one in use from now on.
 std::string set_instruction_set(std::string name) {
   try {
@@ -49,6 +51,7 @@ void write_environments(int64_t value) {
 
 STABLE_TORCH_LIBRARY_IMPL(fpdet, CompositeExplicitAutograd, m) {
   m.impl("instruction_sets", TORCH_BOX(&instruction_sets));
+  m.impl("instruction_set", TORCH_BOX(&instruction_set));
   m.impl("set_instruction_set", TORCH_BOX(&set_instruction_set));
   m.impl("read_environments", TORCH_BOX(&read_environments));
   m.impl("write_environments", TORCH_BOX(&write_environments));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Every operator's schema. `arithmetic` is an Arithmetic in words (core/words.h), `draw` the (seed,
-// counter) that its random bits come from, `pass_tag` and `batch_offset` their position. Autograd and
-// fake kernels are Python's (fpdet/_ops.py).
+// counter) that its random bits come from, `pass_tag` and `batch_offset` their position. Autograd
+// and fake kernels are Python's (fpdet/_ops.py).
 #include <torch/csrc/stable/library.h>
 
 STABLE_TORCH_LIBRARY(fpdet, m) {
@@ -22,11 +22,13 @@ STABLE_TORCH_LIBRARY(fpdet, m) {
   m.def("round(Tensor x, str format, str rounding, Tensor? draw, int batch_offset) -> Tensor");
   m.def(
       "sgd_(Tensor(a!)[] params, Tensor[] grads, Tensor(b!)[] momentum_buffers, bool first_step, "
-      "float lr, float momentum, float dampening, float weight_decay, bool nesterov, bool maximize, "
+      "float lr, float momentum, float dampening, float weight_decay, bool nesterov, bool "
+      "maximize, "
       "float rescale, str arithmetic, Tensor? draw) -> ()");
 
   // Knobs and probes, not arithmetic.
   m.def("instruction_sets() -> str[]");
+  m.def("instruction_set() -> str");
   m.def("set_instruction_set(str name) -> str");
   m.def("read_environments() -> int[]");
   m.def("write_environments(int value) -> ()");

@@ -24,9 +24,9 @@ WORDS = {
 }
 CAPTION = (
     "mean, SD: test accuracy in percent and its standard deviation in points (ddof=1) over the runs of a source, the "
-    "baseline among them; interval: percentile bootstrap over runs; with six runs an SD carries about 32% error. "
-    "images apart: test images that two runs classify differently, mean over pairs (least-most). from step: the first "
-    "whose weights differ from the baseline's."
+    "baseline among them; 95%: its interval, percentile bootstrap over runs; with six runs an SD carries about 32% "
+    "error. apart: test images that two runs classify differently, mean over pairs (least-most). from: the "
+    "first whose weights differ from the baseline's."
 )
 INK = "#2b2b2b"
 ZERO_BELOW = 1e-9  # the log axis is linear below this, so that an exact zero can be shown
@@ -43,20 +43,29 @@ def cells(row):
         str(row["members"]) + (f" ({row['not_finite']} not finite)" if row["not_finite"] else ""),
         f"{row['mean']:.2f}",
         f"{row['sd']:.2f}",
-        f"{row['low']:.2f} to {row['high']:.2f}" + (" holds zero" if row["holds_zero"] else ""),
+        f"{row['low']:.2f}-{row['high']:.2f}",
         "-" if row["over_seed"] is None else f"{row['over_seed']:.2f}",
         f"{pairs['mean']:.0f} ({pairs['least']}-{pairs['most']})",
         first,
     )
 
 
+def remarks(summary):
+    """What must be said of sources whose interval holds zero."""
+    return [
+        f"{row['source']}: the interval holds zero; these {row['members']} runs do not show that accuracy spreads"
+        for row in summary["sources"]
+        if row["holds_zero"]
+    ]
+
+
 def against_cells(row):
     """The cells of a line that compares one run with the baseline."""
     control = row["name"].startswith("k=")
     zero = row["first_difference"] is None and row["disagreement"] == 0
-    difference = "0 exactly" if zero else f"({row['accuracy_difference']:+.2f})"
+    difference = "0" if zero else f"({row['accuracy_difference']:+.2f})"
     return (
-        ("control " if control else "") + row["name"],
+        f"control {row['name'].split()[0]}" if control else row["name"],
         "1",
         f"{row['accuracy']:.2f}",
         difference,
@@ -218,7 +227,7 @@ th:first-child,td:first-child{text-align:left}.wide{overflow-x:auto}img{max-widt
 .good{color:#217a4b}.bad{color:#b00020}
 code,pre{font-size:.85rem;background:#f6f6f6;padding:.1rem .3rem}pre{padding:.8rem;overflow-x:auto}small{color:#666}
 </style>"""
-HEADINGS = ("source", "runs", "mean %", "SD", "95% interval of SD", "SD/seed", "images apart", "from step")
+HEADINGS = ("source", "runs", "mean %", "SD", "95%", "SD/seed", "apart", "from")
 
 
 def html(config, descriptions, results, summary, pictures):
@@ -259,7 +268,9 @@ def html(config, descriptions, results, summary, pictures):
             f'src="data:image/png;base64,{picture}">',
             '<div class="wide">',
             _table(HEADINGS, lines),
-            f"</div><p><small>{escape(CAPTION)} One image is {100 / config.test_images:.3f} points. "
+            "</div>",
+            *(f"<p>{escape(remark)}.</p>" for remark in remarks(summary)),
+            f"<p><small>{escape(CAPTION)} One image is {100 / config.test_images:.3f} points. "
             "Controls: k=1 is the baseline trained again; dividing the step by a power of two and multiplying it "
             "back rounds nothing. "
             "Relative L1: mean of 2|a-b|/(|a|+|b|) over all trained weights, 0 to 2.</small></p>",

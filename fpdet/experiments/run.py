@@ -6,6 +6,7 @@ import time
 
 import numpy as np
 import torch
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -64,6 +65,8 @@ def run(config, out, root=None, console=None):
                 reference = done[0][1]["recorded"], done[0][0]["digests"]
     summary = finish(folder, done)
     console.print(table(summary))
+    for remark in report.remarks(summary):
+        console.print(remark, markup=False)
     console.print(verdict(summary))
     console.print(f"report: {folder.path / 'report.html'}   ({_duration(time.perf_counter() - started)})")
     return summary
@@ -136,10 +139,16 @@ def environment(config):
 def table(summary):
     """The result as a table for the terminal."""
     view = Table(
-        title="What moves the test accuracy", title_style="bold", caption=report.CAPTION, caption_justify="left"
+        title="What moves the test accuracy",
+        title_style="bold",
+        caption=report.CAPTION,
+        caption_justify="left",
+        box=SIMPLE_HEAD,
+        collapse_padding=True,
+        pad_edge=False,
     )
     for name in report.HEADINGS:
-        view.add_column(name, justify="left" if name == "source" else "right")
+        view.add_column(name, justify="left" if name == "source" else "right", no_wrap=True)
     for row in summary["sources"]:
         view.add_row(*report.cells(row))
     view.add_section()
