@@ -258,11 +258,18 @@ def test_instruction_sets_are_what_the_objects_hold():
 
 
 def readme_programs():
-    readme = ROOT / "README.md"
-    return re.findall(r"^```python\n(.*?)^```", readme.read_text(), re.MULTILINE | re.DOTALL) if readme.exists() else []
+    """(program, the output printed below it or None)."""
+    readme = (ROOT / "README.md").read_text()
+    blocks = re.findall(r"^```python\n(.*?)^```\n(?:\n```text\n(.*?)^```)?", readme, re.MULTILINE | re.DOTALL)
+    return [(program, output or None) for program, output in blocks]
 
 
-@pytest.mark.parametrize("number, program", list(enumerate(readme_programs())))
-def test_readme_programs_run(number, program, tmp_path):
+@pytest.mark.parametrize("number, program, output", [(i, *block) for i, block in enumerate(readme_programs())])
+def test_readme_programs_print_what_the_readme_says(number, program, output, tmp_path):
     done = run([sys.executable, "-c", program], cwd=tmp_path, timeout=120)
     assert done.returncode == 0, done.stderr
+    assert output is None or done.stdout == output
+
+
+def test_readme_has_programs():
+    assert [output is not None for _, output in readme_programs()] == [True, False]
