@@ -1,0 +1,77 @@
+"""Random geometries against the oracle, and outputs that must not know of one another."""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from integers import values
+from test_conv import OPS, as_array, assert_same, tensor, words
+
+from fpdet import reference
+
+
+@st.composite
+def geometries(draw):
+    """(samples, groups, C and K per group, and per axis: input size, kernel, stride, padding, dilation)."""
+    axes = draw(st.integers(1, 3))
+    small = st.integers(1, 2)
+    per_axis = []
+    for _ in range(axes):
+        kernel, dilation, padding = draw(st.integers(1, 3)), draw(small), draw(st.integers(0, 3))
+        reach = dilation * (kernel - 1) + 1
+        size = draw(st.integers(max(1, reach - 2 * padding), max(1, reach - 2 * padding) + (6 if axes == 1 else 2)))
+        per_axis.append((size, kernel, draw(st.integers(1, 3)), padding, dilation))
+    return draw(small), draw(small), draw(small), draw(st.integers(1, 3)), per_axis
+
+
+@settings(max_examples=60, deadline=None, derandomize=True)
+@given(
+    geometries(),
+    st.sampled_from(["nearest_even", "toward_zero", "upward", "downward"]),
+    st.sampled_from(["sequential", "reverse", "blocked(3)", "pairwise", "split(4)", "strided(3)", "shuffled(1)"]),
+    st.booleans(),
+    st.sampled_from(["float32", "float64", "bfloat16", "float16"]),
+)
+def test_random_geometries_equal_the_oracle(geometry, rounding, order, fused, dtype):
+    n, groups, c, k, per_axis = geometry
+    size, kernel, stride, padding, dilation = map(list, zip(*per_axis, strict=True))
+    text, rules = words(rounding, order, "auto", fused, 32, "a", 1)
+    x = tensor(values((n, groups * c, *size), 1, "hard"), dtype)
+    weight = tensor(values((groups * k, c, *kernel), 2, "hard"), dtype)
+    attributes = (stride, padding, dilation, groups)
+    expected = reference.convolution(as_array(x), as_array(weight), None, *attributes, rules=rules, dtype=dtype)
+    out = list(expected.shape[2:])
+    assert_same(OPS.convolution(x, weight, None, *attributes, out, text, None, 0, 0), expected, f"{text} {geometry}")
+    grad = tensor(values(expected.shape, 3, "hard"), dtype)
+    got = OPS.convolution_grad_input(grad, weight, None, *attributes, size, text, None, 1, 0)
+    expected = reference.convolution_grad_input(
+        as_array(grad), as_array(weight), size, None, *attributes, rules=rules, dtype=dtype
+    )
+    assert_same(got, expected, f"grad_input {text} {geometry}")
+    got = OPS.convolution_grad_weight(grad, x, *attributes, kernel, text, None, 2)
+    expected = reference.convolution_grad_weight(
+        as_array(grad), as_array(x), kernel, *attributes, rules=rules, dtype=dtype
+    )
+    assert_same(got, expected, f"grad_weight {text} {geometry}")
+
+
+@pytest.mark.parametrize("order", ["kahan", "neumaier"])
+def test_compensation_belongs_to_one_output(order):
+    """Each output channel alone has the bits it has among others, as if no compensation leaked across columns."""
+    x, weight = tensor(values((2, 40, 3), 1), "float32"), tensor(values((6, 40, 1), 2), "float32")
+    text = f"nearest_even {order} float32"
+    whole = OPS.convolution(x, weight, None, [1], [0], [1], 1, [3], text, None, 0, 0)
+    for k in range(6):
+        alone = OPS.convolution(x, weight[k : k + 1], None, [1], [0], [1], 1, [3], text, None, 0, 0)
+        assert torch.equal(alone, whole[:, k : k + 1])
+    plain = OPS.convolution(x, weight, None, [1], [0], [1], 1, [3], "nearest_even sequential float32 fused", None, 0, 0)
+    assert not torch.equal(plain, whole), "control: the compensation does something"
+
+
+@pytest.mark.parametrize("order", ["kahan", "neumaier"])
+def test_compensated_sums_are_nearer_the_exact_one(order):
+    terms = tensor(abs(values((1, 1, 20000), 3)), "float32")
+    exact = OPS.channel_sum(terms, "nearest_even exact", None, 3)
+    plain = OPS.channel_sum(terms, "nearest_even sequential float32 fused", None, 3)
+    compensated = OPS.channel_sum(terms, f"nearest_even {order} float32", None, 3)
+    assert (compensated - exact).abs() < (plain - exact).abs() / 10
