@@ -45,19 +45,20 @@ class Permutation {
     PhiloxKey from = philox_key(order.seed);
     uint32_t upper0 = 0, upper1 = 0;
     if (order.vary == Vary::Call) {
-      upper0 = low_word(counter) ^ kCallTag;
+      upper0 = low_word(counter) ^ kTag;
       upper1 = high_word(counter);
     } else if (order.vary == Vary::Element) {
       from = key.key;
-      upper0 = key.upper0;
+      upper0 = key.upper0 ^ kTag;
       upper1 = key.upper1;
     }
     const PhiloxBlock words = philox(from, {low_word(i), high_word(i), upper0, upper1});
     return words.w0 | (uint64_t{words.w1} << 32);
   }
 
-  /// Keeps call 0 of vary=call apart from vary=never.
-  static constexpr uint32_t kCallTag = 0x80000000u;
+  /// Keeps call 0 of vary=call apart from vary=never, and an element's permutation from its random
+  /// bits.
+  static constexpr uint32_t kTag = 0x80000000u;
 
   std::vector<int64_t> sequence_;
 };

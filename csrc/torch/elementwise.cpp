@@ -137,8 +137,8 @@ void sgd_(std::vector<Tensor> params, std::vector<Tensor> grads, std::vector<Ten
                   "fpdet: momentum_buffers: expected ", momentum != 0 ? params.size() : 0,
                   " tensors, got ", buffers.size());
   const ParsedArithmetic parsed = arithmetic_from(arithmetic);
-  STD_TORCH_CHECK(!parsed.order.exact(), "fpdet: arithmetic: an SGD step has no sum: expected an ",
-                  "order other than exact, got ", arithmetic);
+  STD_TORCH_CHECK(parsed.order.is_tree(), "fpdet: arithmetic: an SGD step has no sum: expected a ",
+                  "tree order such as sequential, not exact, kahan or neumaier, got ", arithmetic);
   const SgdScalars scalars{lr,      momentum, dampening, weight_decay,
                            rescale, nesterov, maximize,  first_step};
   // All checks come before any work: a refused step leaves no parameter changed.

@@ -15,6 +15,7 @@ from pathlib import Path
 import torch
 
 import fpdet
+from fpdet._library import shared_object
 from fpdet.experiments.config import SCHEMA, Config, ConfigError
 
 
@@ -45,12 +46,13 @@ class RunFolder:
                 raise RunFolderError(f"{self.path}: expected a new or empty folder or a run folder, got neither")
             self.config = config
             self.path.mkdir(parents=True, exist_ok=True)
-            self.write_json("config.json", {**_versions(), "config": config.to_json()})
+            self.write_json("config.json", {**_versions(), **_library(), "config": config.to_json()})
         (self.path / "members").mkdir(exist_ok=True)
 
     def _check(self, header, config):
         found = _read_json(header)
-        expected = _versions()
+        # A folder is read by the version that wrote it, and gone on with by the very library that wrote it.
+        expected = _versions() if config is None else {**_versions(), **_library()}
         for key, value in expected.items():
             if found.get(key) != value:
                 raise RunFolderError(
@@ -129,6 +131,11 @@ class RunFolder:
 
 def _versions():
     return {"schema": SCHEMA, "fpdet": fpdet.__version__, "torch": torch.__version__}
+
+
+def _library():
+    """The compiled ops by their digest: a rebuilt one may give other bits."""
+    return {"library": hashlib.sha256(shared_object().read_bytes()).hexdigest()[:16]}
 
 
 def _read_json(path):

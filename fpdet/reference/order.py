@@ -56,7 +56,7 @@ def shuffle(count, seed, vary=None, counter=0, pass_tag=0, n=0, element=0) -> li
         tail = (low ^ 0x80000000, high)
     elif vary == "element":
         k2 = element_key(seed, counter, pass_tag, n, element)
-        key, tail = k2[:2], k2[2:]
+        key, tail = k2[:2], (k2[2] ^ 0x80000000, k2[3])
 
     def arrival(i):
         words = philox(key, (*halves(i), *tail))
