@@ -272,4 +272,4 @@ def test_list_and_info(capsys):
     assert main(["list"]) == 0
     assert "sources:" in capsys.readouterr().out
     assert main(["info"]) == 0
-    assert json.loads(capsys.readouterr().out)["fpdet"]
+    assert json.loads(capsys.readouterr().out)["version"]

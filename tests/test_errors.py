@@ -163,7 +163,7 @@ def test_capabilities_tell_the_truth():
 
 def test_build_info():
     info = fpdet.build_info()
-    assert info["torch"] == torch.__version__ and info["fpdet"] == fpdet.__version__
+    assert info["torch"] == torch.__version__ and info["version"] == fpdet.__version__
 
 
 def test_missing_library_is_named(monkeypatch, tmp_path):
