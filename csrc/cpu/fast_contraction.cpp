@@ -4,7 +4,9 @@
 
 #include <atomic>
 #include <cstdlib>
+#include <list>
 #include <memory>
+#include <mutex>
 #include <new>
 #include <thread>
 
@@ -16,7 +18,7 @@
 namespace fpdet::cpu {
 namespace {
 
-std::atomic<int64_t> tile_columns{0}, tile_terms{0}, tile_rows{0}, planned_workers{0};
+std::atomic<const Knobs*> knobs{nullptr};
 
 struct Free {
   void operator()(void* p) const { std::free(p); }
@@ -43,29 +45,12 @@ void* thread_scratch(int64_t bytes) {
   return memory.get();
 }
 
-int64_t workers() {
+int64_t hardware_threads() {
   static const int64_t threads = std::thread::hardware_concurrency();
-  const int64_t planned = planned_workers.load();
-  return planned > 0 ? planned : threads > 0 ? threads : 1;
+  return threads > 0 ? threads : 1;
 }
 
-}  // namespace
-
-void set_tiles(int64_t columns, int64_t terms, int64_t rows, int64_t workers) {
-  tile_columns = columns;
-  tile_terms = terms;
-  tile_rows = rows;
-  planned_workers = workers;
-}
-
-bool fast_contraction_covers(const ContractionCall& call) {
-  const Format& format = call.arithmetic.format;
-  return call.order.is_tree() && call.order.vary != Vary::Element &&
-         is_hardware(call.arithmetic.rounding) &&
-         (format == kFloat64 || (format == kFloat32 && call.scalar != Scalar::Float64));
-}
-
-void fast_contraction(const ContractionCall& call, const ParallelFor& parallel_for) {
+kernels::Task task_of(const ContractionCall& call) {
   kernels::Task task;
   task.problem = call.problem;
   task.order = call.order;
@@ -76,9 +61,37 @@ void fast_contraction(const ContractionCall& call, const ParallelFor& parallel_f
   task.bias = call.bias;
   task.bias_stride = call.bias_stride;
   task.out = call.out;
-  task.tiles = {tile_columns, tile_terms, tile_rows};
-  task.workers = workers();
+  task.workers = hardware_threads();
+  if (const Knobs* set = knobs.load()) {
+    task.tiles = {set->columns, set->terms, set->rows, set->method.c_str()};
+    if (set->workers > 0) task.workers = set->workers;
+  }
+  return task;
+}
 
+}  // namespace
+
+void set_knobs(const Knobs& wanted) {
+  static std::mutex mutex;
+  static std::list<Knobs> all;  // none is freed: another thread may be reading it
+  const std::lock_guard lock(mutex);
+  knobs = &all.emplace_back(wanted);
+}
+
+std::vector<std::string> contraction_methods() {
+  std::vector<std::string> names;
+  const auto name_of = contraction_kernels().method_name;
+  for (int i = 0; const char* name = name_of(i); ++i) names.emplace_back(name);
+  return names;
+}
+
+bool fast_contraction_covers(const ContractionCall& call) {
+  kernels::Task task = task_of(call);
+  return contraction_kernels().covers(&task);
+}
+
+void fast_contraction(const ContractionCall& call, const ParallelFor& parallel_for) {
+  kernels::Task task = task_of(call);
   const Permutation permutation(call.order, call.problem.terms.product(), call.draw.counter);
   task.permutation = permutation.data();
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Knobs and probes: the instruction set in use, and the floating-point environment (MXCSR, FPCR) of
-// every thread of torch's pool. None of them may change a result; tests turn them to show it.
+// Knobs and probes: the instruction set, method and tile sizes in use, and the floating-point
+// environment (MXCSR, FPCR) of every thread of torch's pool. None of them may change a result;
+// tests turn them to show it.
 #include <torch/csrc/stable/library.h>
 #include <torch/csrc/stable/ops.h>
 
@@ -10,6 +11,7 @@
 
 #include "../core/environment.h"
 #include "../cpu/dispatch.h"
+#include "../cpu/fast_contraction.h"
 
 namespace fpdet::torch_ops {
 namespace {
@@ -26,6 +28,15 @@ std::string set_instruction_set(std::string name) {
     STD_TORCH_CHECK(false, error.what());
   }
   return cpu::instruction_set();
+}
+
+std::vector<std::string> contraction_methods() { return cpu::contraction_methods(); }
+
+/// 0 and "" give a choice back to the plan. A method that does not cover a call leaves it to the
+/// slow path.
+void set_contraction_knobs(int64_t columns, int64_t terms, int64_t rows, int64_t workers,
+                           std::string method) {
+  cpu::set_knobs({columns, terms, rows, workers, method});
 }
 
 /// f(thread) once on each thread of the pool: a static loop of as many items as threads.
@@ -53,6 +64,8 @@ STABLE_TORCH_LIBRARY_IMPL(fpdet, CompositeExplicitAutograd, m) {
   m.impl("instruction_sets", TORCH_BOX(&instruction_sets));
   m.impl("instruction_set", TORCH_BOX(&instruction_set));
   m.impl("set_instruction_set", TORCH_BOX(&set_instruction_set));
+  m.impl("contraction_methods", TORCH_BOX(&contraction_methods));
+  m.impl("set_contraction_knobs", TORCH_BOX(&set_contraction_knobs));
   m.impl("read_environments", TORCH_BOX(&read_environments));
   m.impl("write_environments", TORCH_BOX(&write_environments));
 }

@@ -30,6 +30,8 @@ STABLE_TORCH_LIBRARY(fpdet, m) {
   m.def("instruction_sets() -> str[]");
   m.def("instruction_set() -> str");
   m.def("set_instruction_set(str name) -> str");
+  m.def("contraction_methods() -> str[]");
+  m.def("set_contraction_knobs(int columns, int terms, int rows, int workers, str method) -> ()");
   m.def("read_environments() -> int[]");
   m.def("write_environments(int value) -> ()");
 }

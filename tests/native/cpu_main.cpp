@@ -161,6 +161,13 @@ bool equal(const std::vector<std::vector<T>>& a, const std::vector<std::vector<T
   return a.size() == b.size();
 }
 
+/// Every method by name, and the choice by shape ("").
+std::vector<std::string> methods() {
+  std::vector<std::string> names = cpu::contraction_methods();
+  names.emplace_back("");
+  return names;
+}
+
 template <class T>
 void check(const Case& test, Scalar scalar, const std::string& dtype, const std::string& words,
            Failures& failures) {
@@ -191,16 +198,19 @@ void check(const Case& test, Scalar scalar, const std::string& dtype, const std:
   for (const std::string& set : cpu::instruction_sets()) {
     cpu::set_instruction_set(set);
     for (const int64_t tile : {0, 1, 5}) {
-      cpu::set_tiles(tile, tile, tile, tile);
-      const auto fast = convolution.passes(call, [](const cpu::ContractionCall& c) {
-        // What the fast path does not cover is the slow path's, here as in the package.
-        cpu::fast_contraction_covers(c) ? cpu::fast_contraction(c, three_threads)
-                                        : cpu::slow_contraction(c, serial);
-      });
-      failures.expect(equal(slow, fast), set + ", tiles " + std::to_string(tile) + ": " + name);
+      for (const std::string& method : methods()) {
+        cpu::set_knobs({tile, tile, tile, tile, method});
+        const auto fast = convolution.passes(call, [](const cpu::ContractionCall& c) {
+          // What the method does not cover is the slow path's, here as in the package.
+          cpu::fast_contraction_covers(c) ? cpu::fast_contraction(c, three_threads)
+                                          : cpu::slow_contraction(c, serial);
+        });
+        failures.expect(equal(slow, fast),
+                        set + ", tiles " + std::to_string(tile) + ", " + method + ": " + name);
+      }
     }
   }
-  cpu::set_tiles(0, 0, 0, 0);
+  cpu::set_knobs({});
   cpu::set_instruction_set("");
 }
 

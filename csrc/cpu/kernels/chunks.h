@@ -2,7 +2,9 @@
 // The schedule of an order, cut into chunks of terms that are packed and summed together.
 #pragma once
 
+#include "pack.h"
 #include "plan.h"
+#include "step.h"
 
 namespace fpdet::inline FPDET_TARGET::kernels {
 

@@ -1,44 +1,80 @@
 // SPDX-License-Identifier: MIT
-// The fast contraction of one instruction set, as a table of functions: plan, packing of the left
-// operand, work items. Compiled once per instruction set; takes nothing out of line from the
-// standard library, so that no instruction of this file can be linked into code that runs on every
+// The methods of one instruction set, and the choice among them: by the task's shape alone, never
+// by a timing. Compiled once per instruction set; kernels take nothing out of line from the
+// standard library, so that no instruction of theirs can be linked into code that runs on every
 // processor.
-#include "../../core/environment.h"
-#include "direct_runner.h"
-#include "grouped_runner.h"
-#include "left.h"
-#include "plan.h"
+#include "method.h"
 #include "table.h"
-#include "tiled_runner.h"
 
 namespace fpdet::inline FPDET_TARGET::kernels {
 namespace {
 
-template <class Runner>
-void run_items(const Task& task, void* scratch, int64_t begin, int64_t end) {
-  Runner runner(task, static_cast<char*>(scratch));
-  for (int64_t item = begin; item < end; ++item) runner.run(item);
+/// The first that covers and suits a task is taken.
+const Method* const kMethods[] = {&kDirect, &kGrouped, &kTiled};
+
+const Method* find(const Task& task) {
+  const bool by_shape = task.tiles.method[0] == '\0';
+  for (const Method* method : kMethods) {
+    if (!method->covers(task)) continue;
+    if (by_shape ? method->suits(task) : __builtin_strcmp(method->name, task.tiles.method) == 0) {
+      return method;
+    }
+  }
+  return nullptr;
+}
+
+void count(Task& task) {
+  task.rows = task.problem.rows.product();
+  task.cols = task.problem.cols.product();
+  task.terms = task.problem.terms.product();
+}
+
+bool covers(void* opaque) {
+  Task& task = *static_cast<Task*>(opaque);
+  count(task);
+  return find(task) != nullptr;
+}
+
+void plan(void* opaque) {
+  Task& task = *static_cast<Task*>(opaque);
+  count(task);
+  task.items = task.left_items = 0;
+  if (task.problem.groups == 0 || task.rows == 0 || task.cols == 0) return;
+  task.runs = schedule_of(task).runs();
+  task.depth = 1;
+  if (task.runs > 1) {
+    const bool first_to_last =
+        task.order.kind == OrderKind::Split || task.order.kind == OrderKind::SplitShuffled;
+    task.depth = 2;
+    for (int64_t rest = (task.runs - 1) >> 1; rest != 0 && !first_to_last; rest >>= 1) ++task.depth;
+  }
+  task.chunk = at_most(task.tiles.terms > 0 ? at_most(task.tiles.terms, 4096) : kChunk,
+                       at_least(task.terms, 1));
+  const Method* method = find(task);
+  task.method = method;
+  method->plan(task);
+}
+
+const Method& method_of(const void* opaque) {
+  return *static_cast<const Method*>(static_cast<const Task*>(opaque)->method);
+}
+
+void pack_left(const void* opaque, int64_t begin, int64_t end) {
+  method_of(opaque).pack_left(*static_cast<const Task*>(opaque), begin, end);
 }
 
 void run(const void* opaque, void* scratch, int64_t begin, int64_t end) {
-  const Task& task = *static_cast<const Task*>(opaque);
-  const EnvironmentGuard guard(task.arithmetic.rounding);
-  with_types(task, [&]<class T, class S>(T, S) {
-    switch (task.method) {
-      case Method::Direct:
-        return run_items<DirectRunner<T, S>>(task, scratch, begin, end);
-      case Method::Grouped:
-        return run_items<GroupedRunner<T, S>>(task, scratch, begin, end);
-      default:
-        return run_items<TiledRunner<T, S>>(task, scratch, begin, end);
-    }
-  });
+  method_of(opaque).run(*static_cast<const Task*>(opaque), scratch, begin, end);
 }
+
+constexpr int kMethodCount = sizeof kMethods / sizeof kMethods[0];
+
+const char* method_name(int i) { return i < kMethodCount ? kMethods[i]->name : nullptr; }
 
 }  // namespace
 
 const cpu::ContractionKernels& contraction_kernels() {
-  static constexpr cpu::ContractionKernels kKernels{plan, pack_left, run};
+  static constexpr cpu::ContractionKernels kKernels{covers, plan, pack_left, run, method_name};
   return kKernels;
 }
 

@@ -3,27 +3,37 @@
 #pragma once
 
 #include "chunks.h"
+#include "direct.h"
 #include "output.h"
-#include "plan.h"
 
 namespace fpdet::inline FPDET_TARGET::kernels {
+
+template <class T>
+struct DirectSizes {
+  int64_t terms, steps, lanes, inside, offsets;
+
+  explicit DirectSizes(const Task& task) {
+    const int64_t vectors = ceil_div(task.problem.cols.d[3], kLanes<T>);
+    terms = aligned(task.terms * PlaceList::kBytesPerEntry);
+    steps = aligned(task.terms * static_cast<int64_t>(sizeof(Step)));
+    lanes = aligned(task.terms * vectors * static_cast<int64_t>(sizeof(uint16_t)));
+    inside = aligned(task.terms * static_cast<int64_t>(sizeof(uint16_t)));
+    offsets = aligned(kLanes<T> * static_cast<int64_t>(sizeof(int64_t)));
+  }
+  int64_t total() const { return terms + steps + lanes + inside + offsets; }
+};
 
 template <class T, class S>
 class DirectRunner {
  public:
-  DirectRunner(const Task& task, char* scratch) : task_(task) {
+  DirectRunner(const Task& task, void* scratch) : task_(task) {
     const DirectSizes<T> sizes(task);
-    char* at = scratch;
-    const auto carve = [&](int64_t bytes) {
-      char* part = at;
-      at += bytes;
-      return part;
-    };
-    terms_.place(carve(sizes.terms), task.terms);
-    steps_ = reinterpret_cast<Step*>(carve(sizes.steps));
-    lanes_ = reinterpret_cast<uint16_t*>(carve(sizes.lanes));
-    inside_ = reinterpret_cast<uint16_t*>(carve(sizes.inside));
-    offsets_ = reinterpret_cast<int64_t*>(carve(sizes.offsets));
+    Carver carver(scratch);
+    terms_.place(carver.take(sizes.terms), task.terms);
+    steps_ = carver.take<Step>(sizes.steps);
+    lanes_ = carver.take<uint16_t>(sizes.lanes);
+    inside_ = carver.take<uint16_t>(sizes.inside);
+    offsets_ = carver.take<int64_t>(sizes.offsets);
 
     const Operand& operand = task.problem.right;
     UnsafeAxes all(operand, task.problem.cols, task.problem.terms);

@@ -3,33 +3,44 @@
 #pragma once
 
 #include "chunks.h"
+#include "grouped.h"
 #include "output.h"
-#include "plan.h"
 
 namespace fpdet::inline FPDET_TARGET::kernels {
+
+template <class T>
+struct GroupedSizes {
+  int64_t left, right, stack, lanes, terms, steps, work;
+
+  explicit GroupedSizes(const Task& task) {
+    left = aligned(task.chunk * kVectorBytes);
+    right = kGroupedColumns * left;
+    stack = task.depth * kGroupedColumns * kVectorBytes;
+    lanes = aligned(kLanes<T> * PlaceList::kBytesPerEntry);
+    terms = aligned(task.chunk * PlaceList::kBytesPerEntry);
+    steps = aligned(task.chunk * static_cast<int64_t>(sizeof(Step)));
+    work = aligned(Packer<T, T>::work_bytes(task.chunk));
+  }
+  int64_t total() const { return left + right + stack + lanes + 2 * terms + steps + work; }
+};
 
 template <class T, class S>
 class GroupedRunner {
  public:
-  GroupedRunner(const Task& task, char* scratch)
+  GroupedRunner(const Task& task, void* scratch)
       : task_(task),
         unsafe_left_(task.problem.left, task.problem.rows, task.problem.terms),
         unsafe_right_(task.problem.right, task.problem.cols, task.problem.terms) {
     const GroupedSizes<T> sizes(task);
-    char* at = scratch;
-    const auto carve = [&](int64_t bytes) {
-      char* part = at;
-      at += bytes;
-      return part;
-    };
-    left_ = reinterpret_cast<T*>(carve(sizes.left));
-    right_ = reinterpret_cast<T*>(carve(sizes.right));
-    stack_ = reinterpret_cast<T*>(carve(sizes.stack));
-    lanes_.place(carve(sizes.lanes), kLanes<T>);
-    left_terms_.place(carve(sizes.terms), task.chunk);
-    right_terms_.place(carve(sizes.terms), task.chunk);
-    steps_ = reinterpret_cast<Step*>(carve(sizes.steps));
-    work_ = carve(sizes.work);
+    Carver carver(scratch);
+    left_ = carver.take<T>(sizes.left);
+    right_ = carver.take<T>(sizes.right);
+    stack_ = carver.take<T>(sizes.stack);
+    lanes_.place(carver.take(sizes.lanes), kLanes<T>);
+    left_terms_.place(carver.take(sizes.terms), task.chunk);
+    right_terms_.place(carver.take(sizes.terms), task.chunk);
+    steps_ = carver.take<Step>(sizes.steps);
+    work_ = carver.take(sizes.work);
   }
 
   void run(int64_t item) {

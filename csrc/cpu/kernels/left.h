@@ -4,9 +4,20 @@
 
 #include "../../core/environment.h"
 #include "chunks.h"
+#include "micro.h"
 #include "plan.h"
 
 namespace fpdet::inline FPDET_TARGET::kernels {
+
+/// Rows of micro-tile i: sizes differ by at most one.
+struct RowTile {
+  int64_t first;
+  int rows;
+};
+inline RowTile row_tile(const Task& task, int64_t i) {
+  const int64_t base = task.rows / task.row_tiles, extra = task.rows % task.row_tiles;
+  return {i * base + at_most(i, extra), static_cast<int>(base + (i < extra ? 1 : 0))};
+}
 
 /// packed_left: for each group and micro-tile [term in visiting order][row of the tile].
 template <class T, class S>
@@ -50,8 +61,7 @@ void pack_left_typed(const Task& task, int64_t begin, int64_t end) {
   }
 }
 
-inline void pack_left(const void* opaque, int64_t begin, int64_t end) {
-  const Task& task = *static_cast<const Task*>(opaque);
+inline void pack_left(const Task& task, int64_t begin, int64_t end) {
   const EnvironmentGuard guard(task.arithmetic.rounding);
   with_types(task, [&]<class T, class S>(T, S) { pack_left_typed<T, S>(task, begin, end); });
 }

@@ -12,16 +12,10 @@
 
 #include <cstdint>
 
+#include "step.h"
 #include "vec.h"
 
 namespace fpdet::inline FPDET_TARGET::kernels {
-
-struct Step {
-  int32_t count;  ///< terms
-  int32_t level;  ///< partials below this run's
-  int32_t folds;  ///< combinations once the run is complete
-  bool begins;    ///< the run starts here, at +0
-};
 
 template <class T>
 inline constexpr int kPanel = 2 * kLanes<T>;  ///< columns of a panel

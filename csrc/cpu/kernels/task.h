@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 // One fast contraction as the kernels see it, and how it is cut into work items.
 //
-// Work item of Tiled = (group, block of rows, tile of columns), of Direct = (group, digit 0 of the
-// column: sample), of Grouped = one vector of groups. Terms are never cut between items: a tile, a
+// What a work item is, the method says (method.h). Terms are never cut between items: a tile, a
 // chunk or a block is a speed knob and cannot enter a result.
 #pragma once
 
@@ -17,16 +16,10 @@ namespace fpdet::inline FPDET_TARGET::kernels {
 
 /// Requested sizes; 0 lets the plan choose.
 struct Tiles {
-  int64_t columns = 0;  ///< of one tile (rounded up to panels)
-  int64_t terms = 0;    ///< of one chunk
-  int64_t rows = 0;     ///< of one block (rounded up to micro-tiles)
-};
-
-/// How the kernels go about a contraction.
-enum class Method : int {
-  Tiled,    ///< packed panels, registers hold rows x columns (micro.h)
-  Direct,   ///< one or two rows, few terms (depthwise): operands straight from memory
-  Grouped,  ///< many groups of one row and few columns (depthwise grad_weight): lanes are groups
+  int64_t columns = 0;      ///< of one tile (rounded up to panels)
+  int64_t terms = 0;        ///< of one chunk
+  int64_t rows = 0;         ///< of one block (rounded up to micro-tiles)
+  const char* method = "";  ///< its name, "" lets the shape choose
 };
 
 struct Task {
@@ -45,7 +38,7 @@ struct Task {
   int64_t workers = 1;  ///< threads that are probably there
 
   // Set by plan().
-  Method method = Method::Tiled;
+  const void* method = nullptr;  ///< a Method (method.h) of the instruction set in use
   int64_t rows = 0, cols = 0, terms = 0, runs = 0;
   int64_t depth = 1;        ///< partials alive at once, the growing one included
   int64_t chunk = 0;        ///< terms packed at a time
@@ -56,8 +49,8 @@ struct Task {
   int64_t panels = 0;       ///< over all columns
   int64_t tile_panels = 0;  ///< in one column tile
   int64_t col_tiles = 0;
-  int64_t items = 0;          ///< groups * row_blocks * col_tiles
-  int64_t left_items = 0;     ///< groups * row_tiles
+  int64_t items = 0;          ///< pieces of the work, in any sequence, on any thread
+  int64_t left_items = 0;     ///< pieces of the packing that comes first
   int64_t left_bytes = 0;     ///< of packed_left: the left operand, once, in the accumulator's type
   int64_t scratch_bytes = 0;  ///< per thread, at most kScratchLimit
 };

@@ -5,29 +5,24 @@
 
 #include "chunks.h"
 #include "output.h"
-#include "plan.h"
+#include "tiled_plan.h"
 
 namespace fpdet::inline FPDET_TARGET::kernels {
 
 template <class T, class S>
 class TiledRunner {
  public:
-  TiledRunner(const Task& task, char* scratch)
+  TiledRunner(const Task& task, void* scratch)
       : task_(task), unsafe_(task.problem.right, task.problem.cols, task.problem.terms) {
     const ScratchSizes<T> sizes(task);
-    char* at = scratch;
-    const auto carve = [&](int64_t bytes) {
-      char* part = at;
-      at += bytes;
-      return part;
-    };
-    right_ = reinterpret_cast<T*>(carve(sizes.right));
-    stack_ = reinterpret_cast<T*>(carve(sizes.stack));
-    columns_.place(carve(sizes.columns), task.tile_panels * kPanel<T>);
-    terms_.place(carve(sizes.terms), task.chunk);
-    steps_ = reinterpret_cast<Step*>(carve(sizes.steps));
-    work_ = carve(sizes.work);
-    offsets_ = reinterpret_cast<int64_t*>(carve(sizes.offsets));
+    Carver carver(scratch);
+    right_ = carver.take<T>(sizes.right);
+    stack_ = carver.take<T>(sizes.stack);
+    columns_.place(carver.take(sizes.columns), task.tile_panels * kPanel<T>);
+    terms_.place(carver.take(sizes.terms), task.chunk);
+    steps_ = carver.take<Step>(sizes.steps);
+    work_ = carver.take(sizes.work);
+    offsets_ = carver.take<int64_t>(sizes.offsets);
   }
 
   void run(int64_t item) {

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: MIT
+// A method: one way to carry out a contraction, with the definition's bits. Each stands in a file
+// of its name; contraction.cpp lists them.
+#pragma once
+
+#include "../../core/environment.h"
+#include "plan.h"
+
+namespace fpdet::inline FPDET_TARGET::kernels {
+
+struct Method {
+  const char* name;
+  bool (*covers)(const Task&);  ///< it can give the definition's bits
+  bool (*suits)(const Task&);   ///< it is the fastest for this shape, among those that cover it
+  void (*plan)(Task&);          ///< sets items, tiles and memory
+  /// Pieces [begin, end) of left_items: a packed operand that all items share.
+  void (*pack_left)(const Task&, int64_t begin, int64_t end);
+  /// Pieces [begin, end) of items.
+  void (*run)(const Task&, void* scratch, int64_t begin, int64_t end);
+};
+
+extern const Method kDirect;   ///< one or two rows, few terms: operands straight from memory
+extern const Method kGrouped;  ///< many groups of one row and few columns: lanes are groups
+extern const Method kTiled;    ///< packed panels, registers hold rows x columns: every shape
+
+/// Calls plan_typed.operator()<accumulator's type>(task).
+template <class F>
+void plan_for_accumulator(Task& task, F&& plan_typed) {
+  if (double_accumulator(task)) {
+    plan_typed.template operator()<double>(task);
+  } else {
+    plan_typed.template operator()<float>(task);
+  }
+}
+
+/// Runs items on a Runner<accumulator's type, element type> of this thread, under the rounding.
+template <template <class, class> class Runner>
+void run_items(const Task& task, void* scratch, int64_t begin, int64_t end) {
+  const EnvironmentGuard guard(task.arithmetic.rounding);
+  with_types(task, [&]<class T, class S>(T, S) {
+    Runner<T, S> runner(task, scratch);
+    for (int64_t item = begin; item < end; ++item) runner.run(item);
+  });
+}
+
+}  // namespace fpdet::inline FPDET_TARGET::kernels
