@@ -48,7 +48,7 @@ test: build
 	$(PY) -m pytest $(PYTEST_ARGS)
 
 bench: build
-	$(PY) benchmarks/bench.py $(BENCH_ARGS)
+	$(PY) -m fpdet bench $(BENCH_ARGS)
 
 lint: $(VENV)/.installed
 	$(VENV)/bin/ruff check .

@@ -3,6 +3,7 @@
 import argparse
 import json
 import sys
+from pathlib import Path
 
 
 def parser():
@@ -24,11 +25,16 @@ def parser():
     report.add_argument("folder", metavar="DIR")
     report.set_defaults(call=_report)
     commands.add_parser("info", help="how fpdet was built and what is in use").set_defaults(call=_info)
+    bench = commands.add_parser("bench", help="speed beside torch's, bits beside the oracle (see: fpdet bench --help)")
+    bench.add_argument("options", nargs=argparse.REMAINDER)
     return top
 
 
 def main(arguments=None):
     """Run a command; returns its exit status: 0, 1 (failed), 2 (bad input), 130 (interrupted)."""
+    arguments = sys.argv[1:] if arguments is None else list(arguments)
+    if arguments[:1] == ["bench"]:  # its options are its own
+        return _bench(arguments[1:])
     given = parser().parse_args(arguments)
     try:
         return given.call(given) or 0
@@ -38,13 +44,34 @@ def main(arguments=None):
     except ModuleNotFoundError as error:
         if error.name not in ("rich", "matplotlib", "sklearn"):
             raise
-        print(f"fpdet: error: expected {error.name}, not installed; pip install 'fpdet[demo]'", file=sys.stderr)
-        return 1
+        return _missing(error.name, "demo")
 
 
 def _bad_input(error):
     print(f"fpdet: error: {error}", file=sys.stderr)
     return 2
+
+
+def _bench(options):
+    root = Path(__file__).resolve().parents[1]
+    if not (root / "benchmarks" / "cli.py").is_file():
+        return _bad_input(
+            f"bench: expected the folder benchmarks beside {root / 'fpdet'}, found none: it comes with the source, "
+            "not with the wheel; in a checkout, run: make bench"
+        )
+    sys.path.insert(0, str(root))
+    try:
+        from benchmarks.cli import main as bench
+    except ModuleNotFoundError as error:
+        if error.name not in ("rich", "matplotlib", "scipy"):
+            raise
+        return _missing(error.name, "bench")
+    return bench(options)
+
+
+def _missing(package, extra):
+    print(f"fpdet: error: expected {package}, not installed; pip install 'fpdet[{extra}]'", file=sys.stderr)
+    return 1
 
 
 def _run(given):

@@ -12,6 +12,7 @@ struct InstructionSet {
   const char* name;
   bool (*present)();
   const ContractionKernels& (*contraction)();
+  int64_t (*fma_loop)(int64_t steps, float* sum);
 };
 
 const InstructionSet kSets[] = {
@@ -22,11 +23,12 @@ const InstructionSet kSets[] = {
               __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw") &&
               __builtin_cpu_supports("fma");
      },
-     avx512::kernels::contraction_kernels},
+     avx512::kernels::contraction_kernels, avx512::kernels::fma_loop},
     {"avx2", [] { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); },
-     avx2::kernels::contraction_kernels},
+     avx2::kernels::contraction_kernels, avx2::kernels::fma_loop},
 #endif
-    {"baseline", [] { return true; }, baseline::kernels::contraction_kernels},
+    {"baseline", [] { return true; }, baseline::kernels::contraction_kernels,
+     baseline::kernels::fma_loop},
 };
 
 const InstructionSet& find(const std::string& name, const std::string& source) {
@@ -78,5 +80,7 @@ void set_instruction_set(const std::string& name) {
 }
 
 const ContractionKernels& contraction_kernels() { return current().contraction(); }
+
+int64_t fma_loop(int64_t steps, float* sum) { return current().fma_loop(steps, sum); }
 
 }  // namespace fpdet::cpu

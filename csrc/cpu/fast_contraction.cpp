@@ -19,6 +19,13 @@ namespace fpdet::cpu {
 namespace {
 
 std::atomic<const Knobs*> knobs{nullptr};
+std::atomic<int64_t> most_scratch{0}, most_packed_left{0};
+
+void raise_to(std::atomic<int64_t>& most, int64_t bytes) {
+  int64_t before = most.load();
+  while (before < bytes && !most.compare_exchange_weak(before, bytes)) {
+  }
+}
 
 struct Free {
   void operator()(void* p) const { std::free(p); }
@@ -85,6 +92,8 @@ std::vector<std::string> contraction_methods() {
   return names;
 }
 
+WorkMemory take_work_memory() { return {most_scratch.exchange(0), most_packed_left.exchange(0)}; }
+
 bool fast_contraction_covers(const ContractionCall& call) {
   kernels::Task task = task_of(call);
   return contraction_kernels().covers(&task);
@@ -98,6 +107,8 @@ void fast_contraction(const ContractionCall& call, const ParallelFor& parallel_f
   const ContractionKernels& kernels = contraction_kernels();
   kernels.plan(&task);
   if (task.items == 0) return;
+  raise_to(most_scratch, task.scratch_bytes);
+  raise_to(most_packed_left, task.left_bytes);
   const Memory left = allocate(task.left_bytes);
   task.packed_left = left.get();
   // Small work stays on the calling thread: waking the pool costs more than this many

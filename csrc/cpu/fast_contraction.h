@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Test hook of the fast contraction: sizes and the choice of method, which never enter a result.
+// Hooks of tests and benchmarks into the fast contraction: sizes and the choice of method, which
+// never enter a result, and the memory it took.
 #pragma once
 
 #include <cstdint>
@@ -20,5 +21,14 @@ void set_knobs(const Knobs& knobs);
 
 /// Names of the methods, in the sequence in which they are considered.
 std::vector<std::string> contraction_methods();
+
+/// Bytes of work memory.
+struct WorkMemory {
+  int64_t scratch = 0;      ///< of one thread, at most kernels::kScratchLimit
+  int64_t packed_left = 0;  ///< shared by the threads of a call
+};
+
+/// The most that a fast contraction took since the last call of this function.
+WorkMemory take_work_memory();
 
 }  // namespace fpdet::cpu

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: MIT
-// Knobs and probes: the instruction set, method and tile sizes in use, and the floating-point
-// environment (MXCSR, FPCR) of every thread of torch's pool. None of them may change a result;
-// tests turn them to show it.
+// Knobs and probes: the instruction set, method and tile sizes in use, the floating-point
+// environment (MXCSR, FPCR) of every thread of torch's pool, and what benchmarks ask for. None of
+// them may change a result; tests turn them to show it.
 #include <torch/csrc/stable/library.h>
 #include <torch/csrc/stable/ops.h>
 
+#include <atomic>
 #include <stdexcept>
 #include <string>
 #include <vector>
@@ -12,6 +13,7 @@
 #include "../core/environment.h"
 #include "../cpu/dispatch.h"
 #include "../cpu/fast_contraction.h"
+#include "../cpu/kernels/task.h"
 
 namespace fpdet::torch_ops {
 namespace {
@@ -58,6 +60,23 @@ void write_environments(int64_t value) {
   on_every_thread([&](size_t) { write_environment(static_cast<uint64_t>(value)); });
 }
 
+/// Multiply-adds at full speed on every thread at once; how many floating-point operations in all.
+int64_t fma_loop(int64_t steps) {
+  std::atomic<int64_t> operations{0};
+  on_every_thread([&](size_t) {
+    float sum;
+    operations += cpu::fma_loop(steps, &sum);
+  });
+  return operations;
+}
+
+/// Most bytes of a thread's scratch and of a packed operand since the last call, and the limit of
+/// the first.
+std::vector<int64_t> take_work_memory() {
+  const cpu::WorkMemory most = cpu::take_work_memory();
+  return {most.scratch, most.packed_left, kernels::kScratchLimit};
+}
+
 }  // namespace
 
 STABLE_TORCH_LIBRARY_IMPL(fpdet, CompositeExplicitAutograd, m) {
@@ -68,6 +87,8 @@ STABLE_TORCH_LIBRARY_IMPL(fpdet, CompositeExplicitAutograd, m) {
   m.impl("set_contraction_knobs", TORCH_BOX(&set_contraction_knobs));
   m.impl("read_environments", TORCH_BOX(&read_environments));
   m.impl("write_environments", TORCH_BOX(&write_environments));
+  m.impl("fma_loop", TORCH_BOX(&fma_loop));
+  m.impl("take_work_memory", TORCH_BOX(&take_work_memory));
 }
 
 }  // namespace fpdet::torch_ops

@@ -34,4 +34,6 @@ STABLE_TORCH_LIBRARY(fpdet, m) {
   m.def("set_contraction_knobs(int columns, int terms, int rows, int workers, str method) -> ()");
   m.def("read_environments() -> int[]");
   m.def("write_environments(int value) -> ()");
+  m.def("fma_loop(int steps) -> int");
+  m.def("take_work_memory() -> int[]");
 }
