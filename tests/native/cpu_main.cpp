@@ -21,10 +21,12 @@ using native::Digest;
 using native::Failures;
 using native::Generator;
 
+enum class Layout { Contiguous, ChannelsLast, GapAfterLine };
+
 struct Case {
   const char* name;
   ConvShape shape;
-  bool channels_last;
+  Layout layout = Layout::Contiguous;
 };
 
 ConvShape conv(int64_t samples, int64_t groups, int64_t c, int64_t k, std::vector<int64_t> in,
@@ -46,15 +48,16 @@ ConvShape conv(int64_t samples, int64_t groups, int64_t c, int64_t k, std::vecto
   return s;
 }
 
-TensorStrides strides(int64_t channels, const int64_t (&size)[kAxes], bool channels_last) {
-  const int64_t pixels = size[0] * size[1] * size[2];
+TensorStrides strides(int64_t channels, const int64_t (&size)[kAxes], Layout layout) {
+  const bool channels_last = layout == Layout::ChannelsLast;
+  const int64_t line = size[2] + (layout == Layout::GapAfterLine ? 1 : 0);
   const int64_t step = channels_last ? channels : 1;
   TensorStrides t;
-  t.n = channels * pixels;
-  t.c = channels_last ? 1 : pixels;
-  t.x[0] = size[1] * size[2] * step;
-  t.x[1] = size[2] * step;
+  t.x[0] = size[1] * line * step;
+  t.x[1] = line * step;
   t.x[2] = step;
+  t.c = channels_last ? 1 : size[0] * t.x[0];
+  t.n = channels_last ? size[0] * t.x[0] : channels * t.c;
   return t;
 }
 
@@ -98,9 +101,9 @@ class Convolution {
  public:
   Convolution(const Case& test, Generator& random) : s_(test.shape) {
     const int64_t c = s_.groups * s_.in_channels, k = s_.groups * s_.out_channels;
-    in_ = strides(c, s_.in, test.channels_last);
-    out_ = strides(k, s_.out, test.channels_last);
-    weight_ = strides(s_.in_channels, s_.kernel, test.channels_last);
+    in_ = strides(c, s_.in, test.layout);
+    out_ = strides(k, s_.out, test.layout);
+    weight_ = strides(s_.in_channels, s_.kernel, test.layout);
     x_ = values<T>(random, s_.samples * in_.n);
     w_ = values<T>(random, k * weight_.n);
     g_ = values<T>(random, s_.samples * out_.n);
@@ -218,13 +221,16 @@ void check(const Case& test, Scalar scalar, const std::string& dtype, const std:
 
 int main() {
   const Case cases[] = {
-      {"3x3", conv(2, 1, 3, 5, {5, 6}, 3, 1, 1, 1), false},
-      {"3x3_channels_last", conv(2, 1, 3, 5, {5, 6}, 3, 1, 1, 1), true},
-      {"grouped_strided_dilated", conv(2, 2, 3, 2, {9, 8}, 3, 2, 2, 2), false},
-      {"depthwise", conv(1, 5, 1, 1, {7, 19}, 3, 1, 1, 1), false},
-      {"1x1", conv(1, 1, 17, 35, {7, 5}, 1, 1, 0, 1), false},
-      {"1d", conv(3, 1, 4, 3, {40}, 5, 3, 2, 1), false},
-      {"3d", conv(1, 1, 2, 3, {3, 4, 5}, 2, 1, 1, 1), false},
+      {"3x3", conv(2, 1, 3, 5, {5, 6}, 3, 1, 1, 1)},
+      {"3x3_channels_last", conv(2, 1, 3, 5, {5, 6}, 3, 1, 1, 1), Layout::ChannelsLast},
+      {"3x3_gaps", conv(2, 1, 2, 9, {4, 11}, 3, 1, 1, 1), Layout::GapAfterLine},
+      {"grouped_strided_dilated", conv(2, 2, 3, 2, {9, 8}, 3, 2, 2, 2)},
+      {"depthwise", conv(1, 5, 1, 1, {7, 19}, 3, 1, 1, 1)},
+      {"1x1", conv(1, 1, 17, 35, {7, 5}, 1, 1, 0, 1)},
+      {"1x1_strided", conv(2, 1, 12, 109, {3, 5}, 1, 2, 0, 1)},
+      {"1d", conv(3, 1, 4, 3, {40}, 5, 3, 2, 1)},
+      {"1d_long", conv(1, 1, 1, 2, {2077}, 2, 1, 0, 1)},
+      {"3d", conv(1, 1, 2, 3, {3, 4, 5}, 2, 1, 1, 1)},
   };
   Failures failures;
   for (const Case& test : cases) {

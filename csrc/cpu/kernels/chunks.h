@@ -3,8 +3,7 @@
 #pragma once
 
 #include "pack.h"
-#include "plan.h"
-#include "step.h"
+#include "run_steps.h"
 
 namespace fpdet::inline FPDET_TARGET::kernels {
 
@@ -12,50 +11,30 @@ namespace fpdet::inline FPDET_TARGET::kernels {
 class Chunks {
  public:
   explicit Chunks(const Task& task)
-      : task_(task), schedule_(schedule_of(task)), runs_(schedule_.runs()) {
-    if (runs_ > 0) run_ = schedule_.run(0);
-  }
+      : task_(task), schedule_(schedule_of(task)), steps_(schedule_) {}
 
-  bool done() const { return j_ >= runs_; }
+  bool done() const { return steps_.done(); }
 
   int64_t next(PlaceWriter& writer, Step* steps) {
-    int64_t left = task_.chunk, count = 0;
-    while (left > 0 && j_ < runs_) {
-      const int64_t n = at_most(run_.count - at_, left);
-      append(writer, n);
-      Step& step = steps[count++];
-      step.count = static_cast<int32_t>(n);
-      step.level = level_;
-      step.begins = at_ == 0;
-      step.folds = 0;
-      at_ += n;
-      left -= n;
-      if (at_ == run_.count) {
-        step.folds = schedule_.folds(j_);
-        level_ += 1 - step.folds;
-        at_ = 0;
-        if (++j_ < runs_) run_ = schedule_.run(j_);
-      }
-    }
+    const int64_t count = steps_.next(
+        task_.chunk, steps,
+        [&](int64_t first, int64_t stride, int64_t n) { append(writer, first, stride, n); });
     writer.finish();
     return count;
   }
 
  private:
-  void append(PlaceWriter& writer, int64_t n) const {
-    const int64_t first = run_.first + at_ * run_.stride;
-    if (run_.stride == 1 && task_.order.kind != OrderKind::Shuffled) {
+  void append(PlaceWriter& writer, int64_t first, int64_t stride, int64_t n) const {
+    if (stride == 1 && task_.order.kind != OrderKind::Shuffled) {
       writer.append_range(first, n);
       return;
     }
-    for (int64_t i = 0; i < n; ++i) writer.append(schedule_.term(first + i * run_.stride));
+    for (int64_t i = 0; i < n; ++i) writer.append(schedule_.term(first + i * stride));
   }
 
   const Task& task_;
   Schedule schedule_;
-  int64_t runs_, j_ = 0, at_ = 0;
-  int32_t level_ = 0;
-  Run run_{0, 1, 0};
+  RunSteps steps_;
 };
 
 }  // namespace fpdet::inline FPDET_TARGET::kernels

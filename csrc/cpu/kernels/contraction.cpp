@@ -10,7 +10,7 @@ namespace fpdet::inline FPDET_TARGET::kernels {
 namespace {
 
 /// The first that covers and suits a task is taken.
-const Method* const kMethods[] = {&kDirect, &kGrouped, &kTiled};
+const Method* const kMethods[] = {&kDirect, &kGrouped, &kBroadcast, &kTiled};
 
 const Method* find(const Task& task) {
   const bool by_shape = task.tiles.method[0] == '\0';
@@ -41,13 +41,7 @@ void plan(void* opaque) {
   task.items = task.left_items = 0;
   if (task.problem.groups == 0 || task.rows == 0 || task.cols == 0) return;
   task.runs = schedule_of(task).runs();
-  task.depth = 1;
-  if (task.runs > 1) {
-    const bool first_to_last =
-        task.order.kind == OrderKind::Split || task.order.kind == OrderKind::SplitShuffled;
-    task.depth = 2;
-    for (int64_t rest = (task.runs - 1) >> 1; rest != 0 && !first_to_last; rest >>= 1) ++task.depth;
-  }
+  task.depth = stack_depth(task);
   task.chunk = at_most(task.tiles.terms > 0 ? at_most(task.tiles.terms, 4096) : kChunk,
                        at_least(task.terms, 1));
   const Method* method = find(task);

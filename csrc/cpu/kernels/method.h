@@ -19,9 +19,10 @@ struct Method {
   void (*run)(const Task&, void* scratch, int64_t begin, int64_t end);
 };
 
-extern const Method kDirect;   ///< one or two rows, few terms: operands straight from memory
-extern const Method kGrouped;  ///< many groups of one row and few columns: lanes are groups
-extern const Method kTiled;    ///< packed panels, registers hold rows x columns: every shape
+extern const Method kDirect;     ///< one or two rows, few terms: operands straight from memory
+extern const Method kGrouped;    ///< many groups of one row and few columns: lanes are groups
+extern const Method kBroadcast;  ///< long sums (grad_weight): lanes are rows, columns are scalars
+extern const Method kTiled;      ///< packed panels, registers hold rows x columns: every shape
 
 /// Calls plan_typed.operator()<accumulator's type>(task).
 template <class F>

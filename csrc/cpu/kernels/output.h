@@ -2,6 +2,7 @@
 // The end of an output element: bias, and conversion to the element type.
 #pragma once
 
+#include "micro.h"
 #include "task.h"
 #include "vec.h"
 

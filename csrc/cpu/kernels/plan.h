@@ -18,6 +18,17 @@ inline Schedule schedule_of(const Task& task) {
   return Schedule(task.order, task.terms, task.permutation);
 }
 
+/// Partials alive at once, the growing one included.
+inline int64_t stack_depth(const Task& task) {
+  const int64_t runs = schedule_of(task).runs();
+  if (runs <= 1) return 1;
+  const bool first_to_last =
+      task.order.kind == OrderKind::Split || task.order.kind == OrderKind::SplitShuffled;
+  int64_t depth = 2;
+  for (int64_t rest = (runs - 1) >> 1; rest != 0 && !first_to_last; rest >>= 1) ++depth;
+  return depth;
+}
+
 inline bool double_accumulator(const Task& task) { return task.arithmetic.format == kFloat64; }
 
 /// Calls f(accumulator value, element value).

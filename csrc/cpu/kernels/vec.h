@@ -92,6 +92,17 @@ FPDET_INLINE V<T> broadcast(T x) {
 #endif
 }
 
+/// x, loaded once: keeps the compiler from loading it again for each use.
+template <class T>
+FPDET_INLINE V<T> in_register(V<T> x) {
+#if defined(__x86_64__)
+  __asm__("" : "+v"(x));
+#elif defined(__aarch64__)
+  __asm__("" : "+w"(x));
+#endif
+  return x;
+}
+
 /// a * b + c, rounded once per lane.
 template <class T>
 FPDET_INLINE V<T> fma(V<T> a, V<T> b, V<T> c) {

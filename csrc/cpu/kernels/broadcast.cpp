@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: MIT
+// Long sums, few outputs (grad_weight): rows are lanes, columns are scalars broadcast from a copy
+// of the right operand in which all taps of a window share their elements.
+#include "broadcast_runner.h"
+#include "method.h"
+
+namespace fpdet::inline FPDET_TARGET::kernels {
+namespace {
+
+/// Orders whose runs are stretches of terms in ascending sequence.
+bool visits_in_sequence(const Order& order) {
+  return order.kind == OrderKind::Sequential || order.kind == OrderKind::Blocked ||
+         order.kind == OrderKind::Split;
+}
+
+bool covers(const Task& task) {
+  const Contraction& problem = task.problem;
+  const Digits& rows = problem.rows;
+  if (!tree_on_hardware(task) || !problem.product || !visits_in_sequence(task.order)) return false;
+  if (task.terms == 0 || task.cols == 0 || task.bias != nullptr) return false;
+  if (rows.d[1] * rows.d[2] * rows.d[3] != 1) return false;
+  for (int i = 0; i < kAxes; ++i) {
+    if (problem.left.term.step[i] != 0) return false;  // an element of it might lie outside
+  }
+  return double_accumulator(task) ? BroadcastPlan<double>(task).possible()
+                                  : BroadcastPlan<float>(task).possible();
+}
+
+/// Runs long enough to pay for the partials' way to memory, rows enough to fill the lanes.
+bool suits(const Task& task) {
+  const int64_t lanes = double_accumulator(task) ? kLanes<double> : kLanes<float>;
+  const int64_t filled = ceil_div(task.rows, lanes) * lanes;
+  return !task.problem.out.col_digit_is_sample && task.terms >= 32 * schedule_of(task).runs() &&
+         4 * task.rows >= 3 * filled;
+}
+
+template <class T>
+void plan_broadcast(Task& task) {
+  const BroadcastPlan<T> plan(task);
+  task.items = task.problem.groups * plan.row_parts * plan.col_parts;
+  task.left_items = task.problem.groups * plan.panels * ceil_div(task.terms, kLeftPiece);
+  task.left_bytes =
+      task.problem.groups * plan.vectors * kLanes<T> * task.terms * int64_t{sizeof(T)};
+  task.scratch_bytes = plan.scratch();
+}
+
+void pack_left(const Task& task, int64_t begin, int64_t end) {
+  const EnvironmentGuard guard(task.arithmetic.rounding);
+  with_types(task, [&]<class T, class S>(T, S) { pack_broadcast_left<T, S>(task, begin, end); });
+}
+
+}  // namespace
+
+const Method kBroadcast{
+    "broadcast",
+    covers,
+    suits,
+    [](Task& task) { plan_for_accumulator(task, []<class T>(Task& t) { plan_broadcast<T>(t); }); },
+    pack_left,
+    run_items<BroadcastRunner>,
+};
+
+}  // namespace fpdet::inline FPDET_TARGET::kernels

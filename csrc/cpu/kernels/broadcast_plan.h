@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: MIT
+// Items, tiles and memory of the broadcast method (broadcast_runner.h).
+#pragma once
+
+#include "broadcast_left.h"
+#include "slab.h"
+
+namespace fpdet::inline FPDET_TARGET::kernels {
+
+inline constexpr int64_t kSlabBytes = int64_t{3} << 16;     // wanted: half of a second-level cache
+inline constexpr int64_t kPartialBytes = int64_t{3} << 19;  // most bytes of partials
+inline constexpr int64_t kSlabTerms = 2048;                 // most terms of a slab
+inline constexpr int64_t kBroadcastColumns = 8192;          // most columns of an item
+
+/// An item is one range of row panels against one range of columns, over all terms.
+template <class T>
+struct BroadcastPlan {
+  static constexpr int64_t kW = kLanes<T>, kSize = sizeof(T);
+
+  int64_t vectors, panels;                 ///< of rows
+  int64_t row_parts = 1, part_panels = 1;  ///< an item's share of the panels
+  int64_t col_parts = 1, part_cols = 1,
+          channels = 1;  ///< an item's columns and the channels they touch
+  int64_t depth, chunk;
+  SlabShape slab;
+  int64_t slab_bytes = 0, partial_bytes = 0, table_bytes = 0, step_bytes = 0;
+
+  explicit BroadcastPlan(const Task& task)
+      : vectors(ceil_div(task.rows, kW)), panels(row_panels(vectors)), depth(stack_depth(task)) {
+    const int64_t knob = task.tiles.terms;
+    chunk = at_most(knob > 0 ? at_most(knob, 4096) : kChunk, at_least(task.terms, 1));
+    if (!slab.fits(task.problem)) return;
+    split(task);
+    const int64_t elements = kSlabBytes / kSize / channels;
+    slab.size(task.problem.terms, knob > 0 ? at_most(knob * 16, elements) : elements, kSlabTerms);
+    slab_bytes = aligned(channels * slab.channel_pitch * kSize);
+    partial_bytes = aligned(part_vectors() * kW * part_cols * depth * kSize);
+    table_bytes = aligned((part_cols + slab.most_terms()) * int64_t{sizeof(int32_t)});
+    step_bytes = aligned(chunk * int64_t{sizeof(Step)});
+  }
+
+  bool possible() const { return slab_bytes > 0 && scratch() <= kScratchLimit; }
+  int64_t scratch() const { return slab_bytes + partial_bytes + table_bytes + step_bytes; }
+
+ private:
+  int64_t part_vectors() const { return at_most(part_panels * kRowVectors, vectors); }
+
+  /// Cuts panels and columns into parts: few (each packs its columns, reads its rows' panels), but
+  /// enough for the workers and for the memory of the partials.
+  void split(const Task& task) {
+    const int64_t taps = task.cols / task.problem.cols.d[0];
+    double least = 0;
+    for (int64_t rows = 1;; rows *= 2) {
+      const int64_t row_part = ceil_div(panels, rows);
+      const int64_t lanes = at_most(row_part * kRowVectors, vectors) * kW;
+      int64_t fit = at_least(kPartialBytes / (lanes * depth * kSize), 1);
+      fit = at_most(fit, kBroadcastColumns);
+      if (task.tiles.columns > 0) fit = at_most(fit, task.tiles.columns);
+      const int64_t few = ceil_div(task.cols, fit);
+      for (int64_t cols = few; cols < few + task.workers; ++cols) {
+        const int64_t part = columns_of_part(task.cols, taps, cols, fit);
+        const int64_t parts = ceil_div(task.cols, part);
+        const int64_t items = rows * parts * task.problem.groups;
+        // Multiply-adds of a thread, and what it moves, in vectors a term.
+        const double rounds = static_cast<double>(ceil_div(items, task.workers));
+        const double work = static_cast<double>(lanes / kW * part);
+        const double moved = static_cast<double>(kLeftCost * lanes / kW + kRightCost * part / taps);
+        const double cost = rounds * (work + moved);
+        if (least == 0 || cost < least) {
+          least = cost;
+          row_parts = ceil_div(panels, row_part);
+          part_panels = row_part;
+          col_parts = parts;
+          part_cols = part;
+        }
+      }
+      if (row_part == 1) break;
+    }
+    channels = part_cols % taps == 0
+                   ? part_cols / taps
+                   : at_most((part_cols + taps - 2) / taps + 1, task.problem.cols.d[0]);
+  }
+
+  static constexpr int64_t kLeftCost = 6, kRightCost = 2;
+
+  /// Whole channels where the parts have several.
+  static int64_t columns_of_part(int64_t cols, int64_t taps, int64_t parts, int64_t fit) {
+    const int64_t part = ceil_div(cols, parts);
+    const int64_t whole = ceil_div(part, taps) * taps;
+    return part >= 2 * taps && whole <= fit ? whole : part;
+  }
+};
+
+}  // namespace fpdet::inline FPDET_TARGET::kernels

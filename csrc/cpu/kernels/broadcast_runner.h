@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: MIT
+// Work items of the broadcast method: slab by slab and chunk by chunk, every panel of rows against
+// every tile of columns.
+#pragma once
+
+#include "broadcast_plan.h"
+#include "output.h"
+#include "run_steps.h"
+
+namespace fpdet::inline FPDET_TARGET::kernels {
+
+template <class T, class S>
+class BroadcastRunner {
+ public:
+  BroadcastRunner(const Task& task, void* scratch)
+      : task_(task), plan_(task), fused_(task.arithmetic.fused) {
+    Carver carver(scratch);
+    slab_ = carver.take<T>(plan_.slab_bytes);
+    partials_ = carver.take<T>(plan_.partial_bytes);
+    columns_ = carver.take<int32_t>(plan_.table_bytes);
+    terms_ = columns_ + plan_.part_cols;
+    steps_ = carver.take<Step>(plan_.step_bytes);
+  }
+
+  void run(int64_t item) {
+    const int64_t col_part = item % plan_.col_parts;
+    const int64_t row_part = item / plan_.col_parts % plan_.row_parts;
+    group_ = item / plan_.col_parts / plan_.row_parts;
+    first_col_ = col_part * plan_.part_cols;
+    cols_ = at_most(plan_.part_cols, task_.cols - first_col_);
+    first_panel_ = row_part * plan_.part_panels;
+    last_panel_ = at_most(first_panel_ + plan_.part_panels, plan_.panels);
+    const int64_t first_channel = list_columns();
+
+    const Operand& right = task_.problem.right;
+    const S* data = static_cast<const S*>(task_.right) + group_ * right.group_offset;
+    SlabFiller<T, S> filler(task_.problem, plan_.slab, slab_, terms_);
+    RunSteps runs(schedule_of(task_));
+    for (int64_t done = 0; done < task_.terms;) {
+      const int64_t n = filler.fill(data, done, first_channel, channels_);
+      const int64_t chunks = ceil_div(n, plan_.chunk);
+      for (int64_t i = 0; i < chunks; ++i) {
+        const int64_t from = i * n / chunks, to = (i + 1) * n / chunks;
+        const int64_t steps = runs.next(to - from, steps_, [](int64_t, int64_t, int64_t) {});
+        if (fused_) {
+          multiply<true>(done + from, terms_ + from, steps);
+        } else {
+          multiply<false>(done + from, terms_ + from, steps);
+        }
+      }
+      done += n;
+    }
+    finish();
+  }
+
+ private:
+  static constexpr int kW = kLanes<T>;
+
+  /// Offsets of the item's columns in a slab; returns the first channel.
+  int64_t list_columns() {
+    const Digits& radix = task_.problem.cols;
+    const int64_t first = radix.decode(first_col_).d[0];
+    for (int64_t c = 0; c < cols_; ++c) {
+      const Digits column = radix.decode(first_col_ + c);
+      columns_[c] = static_cast<int32_t>((column.d[0] - first) * plan_.slab.channel_pitch +
+                                         plan_.slab.tap_offset(column));
+      channels_ = column.d[0] - first + 1;
+    }
+    return first;
+  }
+
+  /// Tile i of a panel's columns: sizes differ by at most one.
+  struct Tile {
+    int64_t first;
+    int columns;
+  };
+  Tile tile(int64_t i, int64_t tiles) const {
+    const int64_t first = i * cols_ / tiles;
+    return {first, static_cast<int>((i + 1) * cols_ / tiles - first)};
+  }
+  int64_t tiles_of(const RowPanel& panel) const {
+    return ceil_div(cols_, most_columns(panel.vectors));
+  }
+  /// Partials of a panel's columns from `column` on.
+  T* partials_of(const RowPanel& panel, int64_t column) const {
+    const int64_t before = panel.first - row_panel(plan_.vectors, first_panel_).first;
+    return partials_ + (before * cols_ + column * panel.vectors) * kW * plan_.depth;
+  }
+
+  template <bool Fused>
+  void multiply(int64_t term, const int32_t* terms, int64_t steps) {
+    for (int64_t p = first_panel_; p < last_panel_; ++p) {
+      const RowPanel panel = row_panel(plan_.vectors, p);
+      BroadcastArguments<T> a;
+      a.left = static_cast<const T*>(task_.packed_left) +
+               ((group_ * plan_.vectors + panel.first) * task_.terms + term * panel.vectors) * kW;
+      a.slab = slab_;
+      a.terms = terms;
+      a.steps = steps_;
+      a.step_count = steps;
+      const int64_t tiles = tiles_of(panel);
+      for (int64_t i = 0; i < tiles; ++i) {
+        const Tile t = tile(i, tiles);
+        a.columns = columns_ + t.first;
+        a.stack = partials_of(panel, t.first);
+        find_broadcast<T, Fused>(t.columns, panel.vectors)(a);
+      }
+    }
+  }
+
+  /// Turns vectors of rows into rows of columns, and converts.
+  void finish() {
+    const Output& out = task_.problem.out;
+    S* data = static_cast<S*>(task_.out);
+    for (int64_t p = first_panel_; p < last_panel_; ++p) {
+      const RowPanel panel = row_panel(plan_.vectors, p);
+      const int64_t tiles = tiles_of(panel);
+      for (int64_t i = 0; i < tiles; ++i) {
+        const Tile t = tile(i, tiles);
+        int64_t offsets[kMostColumns];
+        for (int c = 0; c < t.columns; ++c) {
+          const Digits column = task_.problem.cols.decode(first_col_ + t.first + c);
+          offsets[c] = out.offset(group_, Digits{{0, 0, 0, 0}}, column);
+        }
+        const T* from = partials_of(panel, t.first);
+        for (int v = 0; v < panel.vectors; ++v) {
+          const int64_t row = (panel.first + v) * kW;
+          const int64_t rows = at_most(task_.rows - row, kW);
+          for (int64_t r = 0; r < rows; ++r) {
+            T line[kMostColumns];
+            for (int c = 0; c < t.columns; ++c) line[c] = from[(c * panel.vectors + v) * kW + r];
+            convert<T, S>(task_, line, t.columns, data + (row + r) * out.row.w[0], offsets);
+          }
+        }
+      }
+    }
+  }
+
+  static constexpr int kMostColumns = 10;
+
+  const Task& task_;
+  const BroadcastPlan<T> plan_;
+  const bool fused_;
+  T* slab_;
+  T* partials_;
+  int32_t* columns_;
+  int32_t* terms_;
+  Step* steps_;
+  int64_t group_ = 0, first_col_ = 0, cols_ = 0, channels_ = 0, first_panel_ = 0, last_panel_ = 0;
+};
+
+}  // namespace fpdet::inline FPDET_TARGET::kernels
