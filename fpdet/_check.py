@@ -5,6 +5,32 @@ from torch.autograd import forward_ad
 
 DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
 DEVICES = ("cpu", "meta")
+_EXACT_TYPES = {torch.Tensor, torch.nn.Parameter}
+
+
+def unwatched():
+    """Whether no compiler, tracer, mode or transform of torch sees the ops that are called now."""
+    return not (
+        torch.compiler.is_compiling()
+        or torch._C._are_functorch_transforms_active()
+        or torch._C._is_torch_function_mode_enabled()
+        or torch._C._get_tracing_state()
+    )
+
+
+def plain(input, weight, bias):
+    """Whether `tensors` accepts these and only eager autograd stands between them and a CPU kernel."""
+    if not unwatched() or forward_ad._current_level >= 0 or torch.is_autocast_enabled("cpu"):
+        return False
+    for tensor in (input, weight) if bias is None else (input, weight, bias):
+        if not (
+            type(tensor) in _EXACT_TYPES
+            and tensor.is_cpu
+            and tensor.layout is torch.strided
+            and tensor.dtype is input.dtype
+        ):
+            return False
+    return input.dtype in DTYPES
 
 
 def tensors(op, **named):

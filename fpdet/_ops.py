@@ -16,6 +16,7 @@ arithmetic holds those of forward, grad_input and grad_weight; the tag says whic
 import torch
 
 from fpdet import _library  # noqa: F401  (registers the C++ ops)
+from fpdet._check import unwatched
 from fpdet._interrupt import call
 
 ops = torch.ops.fpdet
@@ -27,6 +28,11 @@ DOUBLE_BACKWARD = 16
 SEPARATOR = " | "
 
 _PART = {GRAD_INPUT: 1, GRAD_WEIGHT: 2, GRAD_BIAS: 2}
+_NAMES = {
+    "output": "convolution",
+    "input": "convolution_grad_input",
+    "weight": "convolution_grad_weight",
+}
 _OPERANDS = {
     "output": ("input", "weight"),
     "input": ("output", "weight"),
@@ -97,12 +103,17 @@ def _fake_round(x, format, rounding, draw, batch_offset):
 
 
 def _op(slot, arithmetic):
-    name = {"output": "convolution", "input": "convolution_grad_input"}.get(slot, "convolution_grad_weight")
+    name = _NAMES[slot]
     return getattr(ops, name + "_by_pass" if SEPARATOR in arithmetic else name).default
 
 
-def _contract(slot, tensors, sizes, geometry, arithmetic, draw, tag, batch_offset):
-    """The pass into `slot`; `tensors` holds the other two slots, `sizes` the spatial size of each."""
+def _contract(slot, tensors, sizes, geometry, arithmetic, draw, tag, batch_offset, *, derivable=True):
+    """The pass into `slot`; `tensors` holds the other two slots, `sizes` the spatial size of each.
+
+    If it is not to be derived from, it needs no op that knows the arithmetic of the other passes.
+    """
+    if not derivable:
+        arithmetic = arithmetic_of_pass(arithmetic, tag)
     first, second = (tensors[name] for name in _OPERANDS[slot])
     op = _op(slot, arithmetic)
     if slot == "weight":
@@ -122,24 +133,28 @@ def _derivative_tag(result, slot):
     return FORWARD if (slot, result) == ("weight", "output") else GRAD_INPUT
 
 
+def _gradients(slot, grad, first, second, mask, geometry, arithmetic, draw, base_tag, batch_offset, *, derivable=True):
+    """Of the two operands of a pass into `slot` and of the bias; None where the mask is False."""
+    tensors, sizes = _slots(slot, grad, first, second)
+    results = [None, None, None]
+    for i, result in enumerate(_OPERANDS[slot]):
+        if mask[i]:
+            tag = base_tag + _derivative_tag(result, slot)
+            results[i] = _contract(
+                result, tensors, sizes, geometry, arithmetic, draw, tag, batch_offset, derivable=derivable
+            )
+    if mask[2]:
+        text = grad_weight_arithmetic(arithmetic)
+        results[2] = call(ops.channel_sum.default, grad, text, draw, base_tag + GRAD_BIAS)
+    return results
+
+
 def _backward(
     grad, first, second, slot, stride, padding, dilation, groups, output_mask, arithmetic, draw, base_tag, batch_offset
 ):
-    tensors, sizes = _slots(slot, grad, first, second)
     geometry = (stride, padding, dilation, groups)
-    results = []
-    for wanted, result in zip(output_mask, _OPERANDS[slot], strict=False):
-        if not wanted:
-            results.append(grad.new_empty(0))
-            continue
-        tag = base_tag + _derivative_tag(result, slot)
-        results.append(_contract(result, tensors, sizes, geometry, arithmetic, draw, tag, batch_offset))
-    if output_mask[2]:
-        text = grad_weight_arithmetic(arithmetic)
-        results.append(ops.channel_sum.default(grad, text, draw, base_tag + GRAD_BIAS))
-    else:
-        results.append(grad.new_empty(0))
-    return tuple(results)
+    results = _gradients(slot, grad, first, second, output_mask, geometry, arithmetic, draw, base_tag, batch_offset)
+    return tuple(grad.new_empty(0) if result is None else result for result in results)
 
 
 def _fake_backward(grad, first, second, slot, stride, padding, dilation, groups, output_mask, *_):
@@ -169,21 +184,74 @@ def _setup_pass(ctx, inputs, output):
     ctx.set_materialize_grads(False)
 
 
+def _derivative(ctx, slot, grad):
+    """The gradients of first, second and bias, from what `_setup_pass` left."""
+    if grad is None:
+        return [None, None, None]
+    first, second, draw = ctx.saved_tensors
+    mask = [*ctx.needs_input_grad[:2], ctx.bias and ctx.needs_input_grad[2]]
+    rest = (ctx.arithmetic, draw, ctx.base_tag, ctx.batch_offset)
+    if torch.is_grad_enabled():
+        results = ops.convolution_backward.default(grad, first, second, slot, *ctx.geometry, mask, *rest)
+        return [result if wanted else None for result, wanted in zip(results, mask, strict=True)]
+    if unwatched():
+        with torch._C._AutoDispatchBelowAutograd():
+            return _gradients(slot, grad, first, second, mask, ctx.geometry, *rest, derivable=False)
+    return _gradients(slot, grad, first, second, mask, ctx.geometry, *rest)
+
+
 def _pass_derivative(slot):
     def backward(ctx, grad):
-        count = 12 if ctx.bias else 10
-        if grad is None:
-            return (None,) * count
-        first, second, draw = ctx.saved_tensors
-        mask = [*ctx.needs_input_grad[:2], ctx.bias and ctx.needs_input_grad[2]]
-        derive = ops.convolution_backward.default if torch.is_grad_enabled() else _backward
-        results = derive(
-            grad, first, second, slot, *ctx.geometry, mask, ctx.arithmetic, draw, ctx.base_tag, ctx.batch_offset
-        )
-        grads = [g if wanted else None for g, wanted in zip(results, mask, strict=True)]
-        return (*grads[: 3 if ctx.bias else 2], *(None,) * (count - (3 if ctx.bias else 2)))
+        gradients = _derivative(ctx, slot, grad)
+        return (*gradients, *(None,) * 9) if ctx.bias else (*gradients[:2], *(None,) * 8)
 
     return backward
+
+
+class Pass(torch.autograd.Function):
+    """What the ops' registered derivatives do, without the dispatcher's way to them: for plain eager calls."""
+
+    @staticmethod
+    def forward(ctx, first, second, bias, slot, attributes):
+        ctx.slot = slot
+        _setup_pass(ctx, (first, second, bias, *attributes), None)
+        return _kernel(slot, first, second, bias, *attributes)
+
+    @staticmethod
+    def backward(ctx, grad):
+        return (*_derivative(ctx, ctx.slot, grad), None, None)
+
+
+def _kernel(slot, first, second, bias, stride, padding, dilation, groups, size, arithmetic, draw, tag, batch_offset):
+    """A pass that neither autograd nor anything above it sees."""
+    text = arithmetic_of_pass(arithmetic, tag)
+    with torch._C._AutoDispatchBelowAutograd():
+        return call(
+            _op(slot, text),
+            first,
+            second,
+            bias,
+            stride,
+            padding,
+            dilation,
+            groups,
+            size,
+            text,
+            draw,
+            tag,
+            batch_offset,
+        )
+
+
+def forward_pass(slot, first, second, bias, *attributes, plain):
+    """The op of a pass into "output" or "input"; `plain` as of `_check.plain`. attributes: as the op has them."""
+    if not plain:
+        return call(_op(slot, attributes[5]), first, second, bias, *attributes)
+    if torch.is_grad_enabled() and (
+        first.requires_grad or second.requires_grad or (bias is not None and bias.requires_grad)
+    ):
+        return Pass.apply(first, second, bias, slot, attributes)
+    return _kernel(slot, first, second, bias, *attributes)
 
 
 def _setup_backward(ctx, inputs, output):
@@ -296,7 +364,7 @@ def _by_pass(name):
 def _register():
     passes = (("output", _fake_convolution), ("input", _fake_grad_input), ("weight", _fake_grad_weight))
     for slot, fake in passes:
-        name = _op(slot, "").name().partition("::")[2]
+        name = _NAMES[slot]
         derivative = _pass_derivative(slot)
         _describe(name, fake, derivative, _setup_pass)
         schema, kernel = _by_pass(name)

@@ -18,9 +18,10 @@ Raises (all of them, before any work):
 Source: docs/semantics.md, "Terms"; shapes as in torch.nn.functional.
 """
 
+from functools import lru_cache, wraps
 from math import prod
 
-from fpdet import _check, _interrupt, _ops, _slow, _stream
+from fpdet import _check, _ops, _slow, _stream
 from fpdet._arithmetic import DEFAULT, Arithmetic, PassArithmetic, as_arithmetic
 from fpdet._order import TERMS_MAX
 
@@ -44,28 +45,55 @@ _parse._dynamo_marked_constant = True  # torch.compiler.assume_constant_result, 
 def _arithmetic(value):
     if value is None:
         return DEFAULT
-    return value if isinstance(value, Arithmetic | PassArithmetic) else _parse(value)
+    return value if isinstance(value, (Arithmetic, PassArithmetic)) else _parse(value)
 
 
-def _batched(op, spatial, input, weight, bias):
+def _operands(op, input, weight, bias):
+    """Check the tensors; whether they are plain (`_check.plain`)."""
+    if _check.plain(input, weight, bias):
+        return True
     _check.tensors(op, input=input, weight=weight, bias=bias)
-    if input.dim() not in (spatial + 1, spatial + 2):
+    return False
+
+
+def _remembered(geometry):
+    """`geometry`, a pure function of its arguments, with a memory for shapes of plain tensors."""
+    known = lru_cache(maxsize=1024)(geometry)
+
+    @wraps(geometry)
+    def recall(op, spatial, x, weight, bias, *attributes, plain):
+        # 1, 1.0 and True are one key, and not one value to the checks: only ints of that very type.
+        if plain and all(map(_is_exact, attributes)):
+            return known(op, spatial, x.shape, weight.shape, None if bias is None else bias.shape, *attributes)
+        return geometry(op, spatial, x.shape, weight.shape, None if bias is None else bias.shape, *attributes)
+
+    return recall
+
+
+def _is_exact(value):
+    kind = type(value)
+    return kind is int or kind is str or (kind is tuple and {*map(type, value)} == {int})
+
+
+def _batched(op, spatial, shape, weight):
+    """The shape with its batch dimension."""
+    if len(shape) not in (spatial + 1, spatial + 2):
         raise RuntimeError(
             f"Expected {spatial + 1}D (unbatched) or {spatial + 2}D (batched) input to {op}, "
-            f"but got input of size: {list(input.shape)}"
+            f"but got input of size: {list(shape)}"
         )
-    if weight.dim() != spatial + 2:
-        raise RuntimeError(f"{op}(): weight: expected {spatial + 2} dimensions, got size {list(weight.shape)}")
-    return input if input.dim() == spatial + 2 else input.unsqueeze(0)
+    if len(weight) != spatial + 2:
+        raise RuntimeError(f"{op}(): weight: expected {spatial + 2} dimensions, got size {list(weight)}")
+    return list(shape) if len(shape) == spatial + 2 else [1, *shape]
 
 
-def _check_geometry(op, x, weight, bias, stride, dilation, groups, *, transposed):
+def _check_geometry(op, size, w, bias, stride, dilation, groups, *, transposed):
     if isinstance(groups, bool) or not isinstance(groups, int):
         raise TypeError(f"{op}(): groups: expected an int, got {groups!r}")
     _check.at_least(op, "groups", [groups], 1)
     _check.at_least(op, "stride", stride, 1)
     _check.at_least(op, "dilation", dilation, 1)
-    w, size = list(weight.shape), list(x.shape)
+    w = list(w)
     if any(k < 1 for k in w[2:]):
         raise RuntimeError(f"{op}(): weight: expected a kernel size above zero, got size {w}")
     if w[0] < groups or w[0] % groups:
@@ -80,10 +108,10 @@ def _check_geometry(op, x, weight, bias, stride, dilation, groups, *, transposed
             f"channels, but got {size[1]} channels instead"
         )
     outputs = w[1] * groups if transposed else w[0]
-    if bias is not None and list(bias.shape) != [outputs]:
+    if bias is not None and list(bias) != [outputs]:
         raise RuntimeError(
             f"{op}(): weight of size {w}: expected bias to be 1-dimensional with {outputs} elements, "
-            f"but got bias of size {list(bias.shape)} instead"
+            f"but got bias of size {list(bias)} instead"
         )
     if any(n == 0 for n in size[2:]) and size[0] and size[1]:
         raise RuntimeError(f"{op}(): input: only zero batch or zero channel inputs are supported, got shape {size}")
@@ -91,11 +119,11 @@ def _check_geometry(op, x, weight, bias, stride, dilation, groups, *, transposed
 
 def _check_terms(op, x, weight, groups, spatial_out):
     """Forward and both backwards: none of the three reductions above 2^31 terms."""
-    taps = prod(weight.shape[2:])
+    taps = prod(weight[2:])
     counts = {
-        "forward": weight.shape[1] * taps,
-        "grad_input": weight.shape[0] // groups * taps,
-        "grad_weight": x.shape[0] * prod(spatial_out),
+        "forward": weight[1] * taps,
+        "grad_input": weight[0] // groups * taps,
+        "grad_weight": x[0] * prod(spatial_out),
     }
     for name, terms in counts.items():
         if terms > TERMS_MAX:
@@ -118,16 +146,16 @@ def _sides(op, padding, spatial, kernel, stride, dilation):
     return [t // 2 for t in totals], [t - t // 2 for t in totals]
 
 
-def _conv(spatial, input, weight, bias, stride, padding, dilation, groups, arithmetic, stream, batch_offset):
-    op = f"conv{spatial}d"
-    arithmetic = _arithmetic(arithmetic)
-    x = _batched(op, spatial, input, weight, bias)
+@_remembered
+def _conv_geometry(op, spatial, shape, weight, bias, stride, padding, dilation, groups):
+    """From shapes: (stride, padding before, dilation, groups, output size), terms and outputs."""
+    x = _batched(op, spatial, shape, weight)
     stride = _check.tuple_of_ints(op, "stride", stride, spatial)
     dilation = _check.tuple_of_ints(op, "dilation", dilation, spatial)
     _check_geometry(op, x, weight, bias, stride, dilation, groups, transposed=False)
-    kernel = weight.shape[2:]
+    kernel = weight[2:]
     before, after = _sides(op, padding, spatial, kernel, stride, dilation)
-    padded = [n + b + a for n, b, a in zip(x.shape[2:], before, after, strict=True)]
+    padded = [n + b + a for n, b, a in zip(x[2:], before, after, strict=True)]
     reach = [d * (k - 1) + 1 for d, k in zip(dilation, kernel, strict=True)]
     if any(n < r for n, r in zip(padded, reach, strict=True)):
         raise RuntimeError(
@@ -136,33 +164,14 @@ def _conv(spatial, input, weight, bias, stride, padding, dilation, groups, arith
         )
     size = [(n - r) // s + 1 for n, r, s in zip(padded, reach, stride, strict=True)]
     _check_terms(op, x, weight, groups, size)
-    offset = _check.batch_offset(op, batch_offset)
-    _slow.warn_once(op, arithmetic, x.dtype, prod(weight.shape[1:]), x.shape[0] * weight.shape[0] * prod(size))
-    draw = _stream.draw_from(stream, arithmetic.draws)
-    y = _interrupt.call(
-        _ops._op("output", arithmetic.text),
-        x,
-        weight,
-        bias,
-        stride,
-        before,
-        dilation,
-        groups,
-        size,
-        arithmetic.text,
-        draw,
-        _ops.FORWARD,
-        offset,
-    )
-    return y if x is input else y.squeeze(0)
+    attributes = (tuple(stride), tuple(before), tuple(dilation), groups, tuple(size))
+    return attributes, prod(weight[1:]), x[0] * weight[0] * prod(size)
 
 
-def _conv_transpose(
-    spatial, input, weight, bias, stride, padding, output_padding, groups, dilation, arithmetic, stream, batch_offset
-):
-    op = f"conv_transpose{spatial}d"
-    arithmetic = _arithmetic(arithmetic)
-    x = _batched(op, spatial, input, weight, bias)
+@_remembered
+def _conv_transpose_geometry(op, spatial, shape, weight, bias, stride, padding, output_padding, groups, dilation):
+    """From shapes: (stride, padding, dilation, groups, output size), terms and outputs."""
+    x = _batched(op, spatial, shape, weight)
     stride = _check.tuple_of_ints(op, "stride", stride, spatial)
     padding = _check.tuple_of_ints(op, "padding", padding, spatial)
     extra = _check.tuple_of_ints(op, "output_padding", output_padding, spatial)
@@ -175,37 +184,54 @@ def _conv_transpose(
             f"{op}(): output_padding: expected less than stride or dilation, "
             f"got output_padding={extra}, stride={stride}, dilation={dilation}"
         )
-    kernel = weight.shape[2:]
+    kernel = weight[2:]
     size = [
         (n - 1) * s - 2 * p + d * (k - 1) + e + 1
-        for n, s, p, d, k, e in zip(x.shape[2:], stride, padding, dilation, kernel, extra, strict=True)
+        for n, s, p, d, k, e in zip(x[2:], stride, padding, dilation, kernel, extra, strict=True)
     ]
     if any(n < 1 for n in size):
         raise RuntimeError(
-            f"{op}(): input size per channel: {list(x.shape[2:])}, calculated output size per "
+            f"{op}(): input size per channel: {x[2:]}, calculated output size per "
             f"channel: {size}: output size is too small"
         )
-    _check_terms(op, x, weight, groups, x.shape[2:])
-    offset = _check.batch_offset(op, batch_offset)
-    outputs = x.shape[0] * weight.shape[1] * groups * prod(size)
-    _slow.warn_once(op, arithmetic, x.dtype, weight.shape[0] // groups * prod(kernel), outputs)
-    draw = _stream.draw_from(stream, arithmetic.draws)
-    y = _interrupt.call(
-        _ops._op("input", arithmetic.text),
-        x,
-        weight,
-        bias,
-        stride,
-        padding,
-        dilation,
-        groups,
-        size,
-        arithmetic.text,
-        draw,
-        _ops.FORWARD,
-        offset,
+    _check_terms(op, x, weight, groups, x[2:])
+    attributes = (tuple(stride), tuple(padding), tuple(dilation), groups, tuple(size))
+    return attributes, weight[0] // groups * prod(kernel), x[0] * weight[1] * groups * prod(size)
+
+
+def _conv(spatial, input, weight, bias, stride, padding, dilation, groups, arithmetic, stream, batch_offset):
+    op = f"conv{spatial}d"
+    arithmetic = _arithmetic(arithmetic)
+    plain = _operands(op, input, weight, bias)
+    attributes, terms, outputs = _conv_geometry(
+        op, spatial, input, weight, bias, stride, padding, dilation, groups, plain=plain
     )
-    return y if x is input else y.squeeze(0)
+    offset = _check.batch_offset(op, batch_offset)
+    _slow.warn_once(op, arithmetic, input.dtype, terms, outputs)
+    draw = _stream.draw_from(stream, arithmetic.draws)
+    return _pass("output", spatial, input, weight, bias, attributes, arithmetic, draw, offset, plain)
+
+
+def _conv_transpose(
+    spatial, input, weight, bias, stride, padding, output_padding, groups, dilation, arithmetic, stream, batch_offset
+):
+    op = f"conv_transpose{spatial}d"
+    arithmetic = _arithmetic(arithmetic)
+    plain = _operands(op, input, weight, bias)
+    attributes, terms, outputs = _conv_transpose_geometry(
+        op, spatial, input, weight, bias, stride, padding, output_padding, groups, dilation, plain=plain
+    )
+    offset = _check.batch_offset(op, batch_offset)
+    _slow.warn_once(op, arithmetic, input.dtype, terms, outputs)
+    draw = _stream.draw_from(stream, arithmetic.draws)
+    return _pass("input", spatial, input, weight, bias, attributes, arithmetic, draw, offset, plain)
+
+
+def _pass(slot, spatial, input, weight, bias, attributes, arithmetic, draw, offset, plain):
+    batched = input.dim() == spatial + 2
+    x = input if batched else input.unsqueeze(0)
+    y = _ops.forward_pass(slot, x, weight, bias, *attributes, arithmetic.text, draw, _ops.FORWARD, offset, plain=plain)
+    return y if batched else y.squeeze(0)
 
 
 def conv1d(
