@@ -67,6 +67,7 @@ def _remembered(geometry):
             return known(op, spatial, x.shape, weight.shape, None if bias is None else bias.shape, *attributes)
         return geometry(op, spatial, x.shape, weight.shape, None if bias is None else bias.shape, *attributes)
 
+    recall.forget = known.cache_clear
     return recall
 
 
