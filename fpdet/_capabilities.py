@@ -3,6 +3,9 @@
 from itertools import product
 from typing import NamedTuple
 
+import torch
+
+from fpdet import _library  # noqa: F401  (registers the ops)
 from fpdet._arithmetic import FORMATS, ROUNDINGS
 from fpdet._order import KINDS, WITHOUT_TREE
 from fpdet._slow import HARDWARE_ROUNDINGS, NATIVE_FORMATS
@@ -54,8 +57,12 @@ class Capabilities(tuple):
 def _status(op, rounding, order, format, device):
     if device != "cpu":
         return UNSUPPORTED
-    if op in POINTWISE:
-        return SLOW
+    if op == "round":
+        return NATIVE if torch.ops.fpdet.round_has_kernel("float32", format, rounding) else SLOW
+    if op == "sgd":
+        words = f"{rounding} sequential {format} fused"
+        dtype = "float64" if format == "float64" else "float32"
+        return NATIVE if torch.ops.fpdet.sgd_has_kernel(dtype, words) else SLOW
     if order == "exact" and format != "output dtype":
         return UNSUPPORTED
     fast = rounding in HARDWARE_ROUNDINGS and order not in WITHOUT_TREE and format in NATIVE_FORMATS
@@ -66,7 +73,8 @@ def capabilities():
     """A `Capabilities` table of cells (op, rounding, order, format, device, status).
 
     status is "native" (SIMD kernel), "slow path" (the definition itself, same bits) or
-    "unsupported" (raises). format is that of the accumulator, of `round` the target; ``exact`` rounds
+    "unsupported" (raises). format is that of the accumulator, of `round` the target; of `round` on float32
+    tensors, of `sgd` on float64 parameters where the format is float64, float32 ones otherwise; ``exact`` rounds
     straight to the output dtype. Custom formats ``e<bits>p<precision>`` are as the narrow ones.
     """
     cells = []

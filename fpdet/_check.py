@@ -5,6 +5,7 @@ from torch.autograd import forward_ad
 
 DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
 DEVICES = ("cpu", "meta")
+_PLAIN, _STRIDED = frozenset(DTYPES), torch.strided
 _EXACT_TYPES = {torch.Tensor, torch.nn.Parameter}
 
 
@@ -74,6 +75,19 @@ def tensors(op, **named):
             f"{op}(): torch.autocast is not supported; call it under torch.autocast(..., enabled=False) "
             "with operands of the dtype you want"
         )
+
+
+def nothing_unusual():
+    """Neither autocast nor forward-mode AD is on: `is_plain` then says all that `tensors` would."""
+    return forward_ad._current_level < 0 and not torch.is_autocast_enabled("cpu")
+
+
+def is_plain(a, b):
+    """Two dense CPU tensors of one dtype that fpdet computes in: a short form of `tensors` for many."""
+    dtype = a.dtype
+    return (
+        dtype in _PLAIN and dtype is b.dtype and a.is_cpu and b.is_cpu and a.layout is _STRIDED and b.layout is _STRIDED
+    )
 
 
 def tuple_of_ints(op, name, value, count):

@@ -87,25 +87,26 @@ class SGD(torch.optim.SGD):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        for group in self.param_groups:
-            _check_group(group)
-        for group in self.param_groups:
-            self._step_group(group)
+        checked = [(group, _with_gradients(group)) for group in self.param_groups]
+        for group, pairs in checked:
+            self._step_group(group, pairs)
         return loss
 
-    def _step_group(self, group):
-        fresh, known = ([], [], []), ([], [], [])
+    def _step_group(self, group, pairs):
         momentum = group["momentum"] != 0
-        for p in group["params"]:
-            if p.grad is None:
-                continue
-            buffer = self.state[p].get("momentum_buffer") if momentum else None
-            first = momentum and buffer is None
-            if first:
-                buffer = torch.empty_like(p)
-                self.state[p]["momentum_buffer"] = buffer
-            for found, value in zip(fresh if first else known, (p, p.grad, buffer), strict=True):
-                found.append(value)
+        fresh, known = ([], [], []), ([], [], [])
+        for p, grad in pairs:
+            buffer = None
+            found = known
+            if momentum:
+                state = self.state[p]
+                buffer = state.get("momentum_buffer")
+                if buffer is None:
+                    buffer = state["momentum_buffer"] = torch.empty_like(p)
+                    found = fresh
+            found[0].append(p)
+            found[1].append(grad)
+            found[2].append(buffer)
         for lists, first in ((fresh, True), (known, False)):
             if lists[0]:
                 _update(group, *lists, first)
@@ -155,16 +156,20 @@ def _normalise(group):
         group.setdefault("counter", 0)
 
 
-def _check_group(group):
+def _with_gradients(group):
+    """The (parameter, gradient) pairs of a group, checked."""
     for name in ("lr", "momentum", "dampening", "weight_decay"):
         if isinstance(group[name], torch.Tensor) and group[name].requires_grad:
             raise NotImplementedError(f"{name}: expected no gradient through it, got requires_grad=True")
     for name in ("fused", "differentiable"):
         if group.get(name):
             raise NotImplementedError(f"{name}: expected False, got True; fpdet has one step")
-    for p in group["params"]:
-        if p.grad is None:
+    pairs = [(p, grad) for p in group["params"] if (grad := p.grad) is not None]
+    plain = _check.nothing_unusual()
+    for p, grad in pairs:
+        if plain and _check.is_plain(p, grad):
             continue
-        if p.grad.is_sparse:
+        if grad.is_sparse:
             raise RuntimeError("grad: expected a dense tensor, got a sparse one; use .to_dense()")
-        _check.tensors("SGD.step", params=p, grad=p.grad)
+        _check.tensors("SGD.step", params=p, grad=grad)
+    return pairs

@@ -4,7 +4,8 @@
 //
 // FPDET_TARGET names the inline namespace (-DFPDET_TARGET=avx2 ...): copies of an inline function
 // compiled with different flags then have different symbols and the linker never mixes them.
-// FPDET_HD marks functions for host and device; it is empty outside nvcc.
+// FPDET_HD marks functions for host and device; it is empty outside nvcc. FPDET_HD_INLINE besides
+// always inlines: for definitions whose words may be vectors of a kernel.
 #pragma once
 
 #include <cfloat>
@@ -31,8 +32,10 @@
 
 #if defined(__CUDACC__)
 #define FPDET_HD __host__ __device__
+#define FPDET_HD_INLINE __host__ __device__ __forceinline__
 #else
 #define FPDET_HD
+#define FPDET_HD_INLINE inline __attribute__((always_inline))
 #endif
 
 namespace fpdet::inline FPDET_TARGET {

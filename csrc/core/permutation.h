@@ -52,7 +52,7 @@ class Permutation {
       upper0 = key.upper0 ^ kTag;
       upper1 = key.upper1;
     }
-    const PhiloxBlock words = philox(from, {low_word(i), high_word(i), upper0, upper1});
+    const PhiloxBlock words = philox(from, PhiloxBlock{low_word(i), high_word(i), upper0, upper1});
     return words.w0 | (uint64_t{words.w1} << 32);
   }
 

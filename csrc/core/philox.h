@@ -9,28 +9,46 @@
 
 namespace fpdet::inline FPDET_TARGET {
 
-struct PhiloxKey {
-  uint32_t k0, k1;
-};
+template <class U>
+struct PhiloxKeyOf {
+  U k0, k1;
 
-struct PhiloxBlock {
-  uint32_t w0, w1, w2, w3;
+  FPDET_HD_INLINE constexpr U first() const { return k0; }
+  FPDET_HD_INLINE constexpr U second() const { return k1; }
+  // From one round to the next.
+  FPDET_HD_INLINE constexpr void step() {
+    k0 = k0 + 0x9E3779B9u;
+    k1 = k1 + 0xBB67AE85u;
+  }
 };
+template <class U>
+struct PhiloxBlockOf {
+  U w0, w1, w2, w3;
+};
+using PhiloxKey = PhiloxKeyOf<uint32_t>;
+using PhiloxBlock = PhiloxBlockOf<uint32_t>;
 
-FPDET_HD constexpr PhiloxBlock philox(PhiloxKey key, PhiloxBlock counter) {
-  constexpr uint64_t kMultiplier0 = 0xD2511F53u;
-  constexpr uint64_t kMultiplier1 = 0xCD9E8D57u;
-  constexpr uint32_t kWeyl0 = 0x9E3779B9u;
-  constexpr uint32_t kWeyl1 = 0xBB67AE85u;
-  PhiloxBlock x = counter;
+template <class U>
+struct WideProduct {
+  U high, low;
+};
+FPDET_HD constexpr WideProduct<uint32_t> wide_product(uint32_t x, uint32_t multiplier) {
+  const uint64_t product = static_cast<uint64_t>(x) * multiplier;
+  return {static_cast<uint32_t>(product >> 32), static_cast<uint32_t>(product)};
+}
+
+/// U is uint32_t, or a kernel's vector of words with its own wide_product; Key has first, second
+/// and step.
+template <class Key, class U>
+FPDET_HD_INLINE constexpr PhiloxBlockOf<U> philox(Key key, const PhiloxBlockOf<U>& counter) {
+  PhiloxBlockOf<U> x = counter;
+#pragma GCC unroll 10
   for (int round = 0; round < 10; ++round) {
-    const uint64_t product0 = kMultiplier0 * x.w0;
-    const uint64_t product1 = kMultiplier1 * x.w2;
-    x = PhiloxBlock{
-        static_cast<uint32_t>(product1 >> 32) ^ x.w1 ^ key.k0, static_cast<uint32_t>(product1),
-        static_cast<uint32_t>(product0 >> 32) ^ x.w3 ^ key.k1, static_cast<uint32_t>(product0)};
-    key.k0 += kWeyl0;
-    key.k1 += kWeyl1;
+    const WideProduct<U> product0 = wide_product(x.w0, 0xD2511F53u);
+    const WideProduct<U> product1 = wide_product(x.w2, 0xCD9E8D57u);
+    x = PhiloxBlockOf<U>{product1.high ^ x.w1 ^ key.first(), product1.low,
+                         product0.high ^ x.w3 ^ key.second(), product0.low};
+    key.step();
   }
   return x;
 }
@@ -42,10 +60,10 @@ FPDET_HD constexpr PhiloxKey philox_key(uint64_t seed) {
 }
 
 // Known answers of the authors' Random123 distribution.
-static_assert(philox({0, 0}, {0, 0, 0, 0}).w0 == 0x6627e8d5u &&
-              philox({0, 0}, {0, 0, 0, 0}).w3 == 0x9b00dbd8u);
-static_assert(
-    philox({0xa4093822u, 0x299f31d0u}, {0x243f6a88u, 0x85a308d3u, 0x13198a2eu, 0x03707344u}).w0 ==
-    0xd16cfe09u);
+static_assert(philox(PhiloxKey{0, 0}, PhiloxBlock{0, 0, 0, 0}).w0 == 0x6627e8d5u &&
+              philox(PhiloxKey{0, 0}, PhiloxBlock{0, 0, 0, 0}).w3 == 0x9b00dbd8u);
+static_assert(philox(PhiloxKey{0xa4093822u, 0x299f31d0u},
+                     PhiloxBlock{0x243f6a88u, 0x85a308d3u, 0x13198a2eu, 0x03707344u})
+                  .w0 == 0xd16cfe09u);
 
 }  // namespace fpdet::inline FPDET_TARGET

@@ -34,56 +34,79 @@ enum PassTag : uint32_t {
   kDoubleBackward = 16,
 };
 
-struct ElementKey {
-  PhiloxKey key{0, 0};
-  uint32_t upper0 = 0;  // upper half of the counter of every block of this element
-  uint32_t upper1 = 0;
+template <class U>
+struct ElementKeyOf {
+  PhiloxKeyOf<U> key{};
+  U upper0{};  // upper half of the counter of every block of this element
+  U upper1{};
 };
+using ElementKey = ElementKeyOf<uint32_t>;
+
+// k1, of all elements of a sample.
+template <class U>
+FPDET_HD_INLINE constexpr PhiloxBlockOf<U> sample_key(const PhiloxKeyOf<U>& seed, U counter_low,
+                                                      U counter_high, U pass, U n) {
+  return philox(seed, PhiloxBlockOf<U>{counter_low, counter_high, pass, n});
+}
+// k2, of one element: key is (k1[0], k1[1]), the words k1[2] and k1[3].
+template <class Key, class U>
+FPDET_HD_INLINE constexpr ElementKeyOf<U> element_key(const Key& key, U w2, U w3, U element_low,
+                                                      U element_high) {
+  const PhiloxBlockOf<U> k2 = philox(key, PhiloxBlockOf<U>{element_low, element_high, w2, w3});
+  return ElementKeyOf<U>{{k2.w0, k2.w1}, k2.w2, k2.w3};
+}
 
 FPDET_HD constexpr ElementKey element_key(uint64_t seed, uint64_t counter, uint32_t pass,
                                           uint32_t n, uint64_t element) {
-  const PhiloxBlock k1 = philox(philox_key(seed), {low_word(counter), high_word(counter), pass, n});
-  const PhiloxBlock k2 =
-      philox({k1.w0, k1.w1}, {low_word(element), high_word(element), k1.w2, k1.w3});
-  return ElementKey{{k2.w0, k2.w1}, k2.w2, k2.w3};
+  const PhiloxBlock k1 =
+      sample_key(philox_key(seed), low_word(counter), high_word(counter), pass, n);
+  return element_key(PhiloxKey{k1.w0, k1.w1}, k1.w2, k1.w3, low_word(element), high_word(element));
+}
+
+// The 128 bits of a block of events.
+template <class U>
+FPDET_HD_INLINE constexpr PhiloxBlockOf<U> random_block(const ElementKeyOf<U>& key, U block_low,
+                                                        U block_high) {
+  return philox(key.key, PhiloxBlockOf<U>{block_low, block_high, key.upper0, key.upper1});
 }
 
 // Bits of one lane: the smallest of 8, 16, 32 that holds N.
 FPDET_HD constexpr int lane_width(int bits) { return bits <= 8 ? 8 : bits <= 16 ? 16 : 32; }
 
-// The random source of one output element. It remembers its last block: consecutive events cost one
-// Philox call per 128 bits. Not shared between threads.
-class RandomBits {
+// The random source of one output element (U a word), or of a vector of them. It remembers its last
+// block: consecutive events cost one Philox call per 128 bits. Not shared between threads.
+template <class U>
+class RandomBitsOf {
  public:
-  RandomBits() = default;
-  FPDET_HD constexpr RandomBits(const StochasticSpec& spec, const ElementKey& key)
+  RandomBitsOf() = default;
+  FPDET_HD constexpr RandomBitsOf(const StochasticSpec& spec, const ElementKeyOf<U>& key)
       : key_(key), lane_width_(lane_width(spec.bits)), drop_(lane_width(spec.bits) - spec.bits) {}
 
   // R of an event (event >= 0): uniform in [0, 2^bits).
-  FPDET_HD constexpr uint32_t at(int64_t event) {
+  FPDET_HD_INLINE constexpr U at(int64_t event) {
     const uint64_t position = static_cast<uint64_t>(event);
     const uint64_t lanes = static_cast<uint64_t>(128 / lane_width_);
     const uint64_t block = position / lanes;
     if (!cached_ || block != block_) {
-      words_ = philox(key_.key, {low_word(block), high_word(block), key_.upper0, key_.upper1});
+      words_ = random_block(key_, U{} ^ low_word(block), U{} ^ high_word(block));
       block_ = block;
       cached_ = true;
     }
     const int bit = static_cast<int>(position % lanes) * lane_width_;
-    const uint32_t word =
+    const U word =
         bit < 64 ? (bit < 32 ? words_.w0 : words_.w1) : (bit < 96 ? words_.w2 : words_.w3);
-    const uint32_t lane = word >> (bit % 32);
-    return (lane_width_ == 32 ? lane : lane & ((uint32_t{1} << lane_width_) - 1)) >> drop_;
+    return ((word >> (bit % 32)) & (0xffffffffu >> (32 - lane_width_))) >> drop_;
   }
 
  private:
-  ElementKey key_{};
-  PhiloxBlock words_{0, 0, 0, 0};
+  ElementKeyOf<U> key_{};
+  PhiloxBlockOf<U> words_{};
   uint64_t block_ = 0;
   int lane_width_ = 32;
   int drop_ = 0;
   bool cached_ = false;
 };
+using RandomBits = RandomBitsOf<uint32_t>;
 
 // What is rounded, for operand-keyed draws.
 enum class Operation : uint32_t {
@@ -104,8 +127,8 @@ FPDET_HD constexpr uint32_t operand_bits(const StochasticSpec& spec, Operation o
   const double list[] = {operands...};
   for (const double x : list) {
     const uint64_t pattern = to_bits(x);
-    words =
-        philox({words.w0, words.w1}, {low_word(pattern), high_word(pattern), words.w2, words.w3});
+    words = philox(PhiloxKey{words.w0, words.w1},
+                   PhiloxBlock{low_word(pattern), high_word(pattern), words.w2, words.w3});
   }
   return words.w0 >> (32 - spec.bits);
 }

@@ -38,65 +38,86 @@ struct SgdScalars {
   bool first_step = false;  ///< the momentum buffer starts as the gradient
 };
 
-/// The scalars as members of the accumulator's format.
-struct SgdCoefficients {
-  double minus_lr, momentum, undamped, weight_decay, rescale;
+/// The scalars as members of the accumulator's format, in C: double, or a kernel's vector.
+template <class C>
+struct SgdCoefficientsOf {
+  C minus_lr, momentum, undamped, weight_decay, rescale;
   // Which steps take place is decided by the scalars as given, not as rounded.
   bool decays, has_momentum, rescales, nesterov, maximize, first_step;
 
-  FPDET_HD SgdCoefficients(const SgdScalars& s, const Format& format, double undamped64,
-                           double rescaled_lr64)
-      : minus_lr(to(-rescaled_lr64, format)),
-        momentum(to(s.momentum, format)),
-        undamped(to(undamped64, format)),
-        weight_decay(to(s.weight_decay, format)),
-        rescale(to(s.rescale, format)),
-        decays(s.weight_decay != 0),
-        has_momentum(s.momentum != 0),
-        rescales(s.rescale != 1),
-        nesterov(s.nesterov),
-        maximize(s.maximize),
-        first_step(s.first_step) {}
-
- private:
-  FPDET_HD static double to(double x, const Format& format) {
-    return soft_round(x, format, Rounding::NearestEven, StochasticSpec{}, 0);
+  template <class Convert>
+  FPDET_HD auto convert(const Convert& to) const {
+    return SgdCoefficientsOf<decltype(to(minus_lr))>{
+        to(minus_lr), to(momentum), to(undamped), to(weight_decay), to(rescale), decays,
+        has_momentum, rescales,     nesterov,     maximize,         first_step};
   }
 };
+using SgdCoefficients = SgdCoefficientsOf<double>;
 
 /// 1 - dampening and lr * k in float64, rounded to nearest even whatever the environment is.
 FPDET_HD inline SgdCoefficients sgd_coefficients(const SgdScalars& s, const Format& format) {
   const StochasticSpec none{};
   const double undamped = soft_add(1.0, -s.dampening, kFloat64, Rounding::NearestEven, none, 0);
   const double lr = soft_mul(s.lr, s.rescale, kFloat64, Rounding::NearestEven, none, 0);
-  return SgdCoefficients(s, format, undamped, lr);
+  const SgdCoefficients given{-lr,        s.momentum,          undamped,        s.weight_decay,
+                              s.rescale,  s.weight_decay != 0, s.momentum != 0, s.rescale != 1,
+                              s.nesterov, s.maximize,          s.first_step};
+  return given.convert(
+      [&](double x) { return soft_round(x, format, Rounding::NearestEven, none); });
 }
 
 /// The updated parameter and momentum buffer, members of the accumulator's format.
+template <class Value>
 struct SgdResult {
-  double parameter;
-  double buffer;
+  Value parameter;
+  Value buffer;
 };
 
-FPDET_HD inline SgdResult sgd_element(const SgdCoefficients& k, const Arith& arith,
-                                      double parameter, double gradient, double buffer,
-                                      RandomBits& random) {
-  // c * y + x
-  const auto multiply_add = [&](double c, double y, double x, int64_t operation) {
-    return arith.accumulate(x, c, y, random, 2 * operation, 2 * operation + 1);
+/// Ops has, rounded, with the event's number: multiply_add(c, y, x, product event, event) = x + c
+/// y, mul(c, y, event), div(y, c, event); and negate(y), exact. c is a coefficient of type C, x and
+/// y are Values.
+template <class C, class Value, class Ops>
+FPDET_HD_INLINE SgdResult<Value> sgd_element(const SgdCoefficientsOf<C>& k, Ops& ops,
+                                             Value parameter, Value gradient, Value buffer) {
+  const auto multiply_add = [&](C c, Value y, Value x, int64_t operation) {
+    return ops.multiply_add(c, y, x, 2 * operation, 2 * operation + 1);
   };
-  double g = k.maximize ? -gradient : gradient;
+  Value g = k.maximize ? ops.negate(gradient) : gradient;
   if (k.decays) g = multiply_add(k.weight_decay, parameter, g, 0);
   if (k.has_momentum) {
-    buffer =
-        k.first_step ? g : multiply_add(k.undamped, g, arith.mul(k.momentum, buffer, random, 3), 2);
+    buffer = k.first_step ? g : multiply_add(k.undamped, g, ops.mul(k.momentum, buffer, 3), 2);
     g = k.nesterov ? multiply_add(k.momentum, buffer, g, 3) : buffer;
   }
-  if (k.rescales) g = arith.div(g, k.rescale, random, 9);
+  if (k.rescales) g = ops.div(g, k.rescale, 9);
   return {multiply_add(k.minus_lr, g, parameter, 5), buffer};
 }
 
 inline constexpr int64_t kSgdBufferEvent = 12;
 inline constexpr int64_t kSgdParameterEvent = 13;
+
+/// One element at a time: any Arithmetic.
+struct ScalarOps {
+  const Arith& arith;
+  RandomBits& random;
+
+  FPDET_HD double multiply_add(double c, double y, double x, int64_t product_event,
+                               int64_t event) const {
+    return arith.accumulate(x, c, y, random, product_event, event);
+  }
+  FPDET_HD double mul(double c, double y, int64_t event) const {
+    return arith.mul(c, y, random, event);
+  }
+  FPDET_HD double div(double y, double c, int64_t event) const {
+    return arith.div(y, c, random, event);
+  }
+  FPDET_HD double negate(double y) const { return -y; }
+};
+
+FPDET_HD inline SgdResult<double> sgd_element(const SgdCoefficients& k, const Arith& arith,
+                                              double parameter, double gradient, double buffer,
+                                              RandomBits& random) {
+  ScalarOps ops{arith, random};
+  return sgd_element(k, ops, parameter, gradient, buffer);
+}
 
 }  // namespace fpdet::inline FPDET_TARGET

@@ -9,6 +9,7 @@
 // stochastic.
 #pragma once
 
+#include "bias.h"
 #include "bits.h"
 #include "config.h"
 #include "format.h"
@@ -80,37 +81,13 @@ FPDET_HD constexpr Unpacked exact_quotient(const Unpacked& a, const Unpacked& b)
 FPDET_HD constexpr bool rounds_away(bool negative, uint64_t integer, uint128 fraction,
                                     Rounding rounding, const StochasticSpec& spec,
                                     uint32_t random) {
-  constexpr uint128 kHalf = static_cast<uint128>(1) << 127;
-  const bool odd = (integer & 1) != 0;
-  switch (rounding) {
-    case Rounding::NearestEven:
-      return fraction > kHalf || (fraction == kHalf && odd);
-    case Rounding::NearestAway:
-      return fraction >= kHalf;
-    case Rounding::TowardZero:
-      return false;
-    case Rounding::Upward:
-      return fraction != 0 && !negative;
-    case Rounding::Downward:
-      return fraction != 0 && negative;
-    case Rounding::ToOdd:
-      return fraction != 0 && !odd;
-    case Rounding::Stochastic: {
-      const int n = spec.bits;
-      const uint64_t r = random;
-      if (spec.variant == 'b') {
-        const uint64_t digits = static_cast<uint64_t>(fraction >> (127 - n));
-        return digits + 2 * r + 1 >= uint64_t{1} << (n + 1);
-      }
-      uint64_t digits = static_cast<uint64_t>(fraction >> (128 - n));
-      if (spec.variant == 'c') {
-        const uint128 rest = fraction << n;
-        digits += rest > kHalf || (rest == kHalf && (digits & 1) != 0) ? 1 : 0;
-      }
-      return digits + r >= uint64_t{1} << n;
-    }
-  }
-  return false;
+  // 127 digits and a jammed one: no rounding looks at more than 34.
+  constexpr uint128 kOnes = (static_cast<uint128>(1) << 127) - 1;
+  const uint128 bias = rounding_bias<128>(
+      rounding, static_cast<uint128>(127), kOnes, static_cast<uint128>(integer & 1),
+      static_cast<uint128>(negative ? ~static_cast<uint128>(0) : 0), spec,
+      static_cast<uint128>(random));
+  return ((fraction >> 1 | (fraction & 1)) + bias) >> 127 != 0;
 }
 
 // What stands for a result beyond the largest finite value.

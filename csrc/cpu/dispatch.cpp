@@ -12,6 +12,7 @@ struct InstructionSet {
   const char* name;
   bool (*present)();
   const ContractionKernels& (*contraction)();
+  const ElementwiseKernels& (*elementwise)();
   int64_t (*fma_loop)(int64_t steps, float* sum);
 };
 
@@ -23,12 +24,14 @@ const InstructionSet kSets[] = {
               __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw") &&
               __builtin_cpu_supports("fma");
      },
-     avx512::kernels::contraction_kernels, avx512::kernels::fma_loop},
+     avx512::kernels::contraction_kernels, avx512::kernels::elementwise_kernels,
+     avx512::kernels::fma_loop},
     {"avx2", [] { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); },
-     avx2::kernels::contraction_kernels, avx2::kernels::fma_loop},
+     avx2::kernels::contraction_kernels, avx2::kernels::elementwise_kernels,
+     avx2::kernels::fma_loop},
 #endif
     {"baseline", [] { return true; }, baseline::kernels::contraction_kernels,
-     baseline::kernels::fma_loop},
+     baseline::kernels::elementwise_kernels, baseline::kernels::fma_loop},
 };
 
 const InstructionSet& find(const std::string& name, const std::string& source) {
@@ -80,6 +83,7 @@ void set_instruction_set(const std::string& name) {
 }
 
 const ContractionKernels& contraction_kernels() { return current().contraction(); }
+const ElementwiseKernels& elementwise_kernels() { return current().elementwise(); }
 
 int64_t fma_loop(int64_t steps, float* sum) { return current().fma_loop(steps, sum); }
 

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "kernels/elementwise_table.h"
 #include "kernels/fma_loop.h"
 #include "kernels/table.h"
 
@@ -20,6 +21,7 @@ std::string instruction_set();
 void set_instruction_set(const std::string& name);
 
 const ContractionKernels& contraction_kernels();
+const ElementwiseKernels& elementwise_kernels();
 
 /// kernels/fma_loop.h of the instruction set in use.
 int64_t fma_loop(int64_t steps, float* sum);

@@ -380,7 +380,8 @@ PYBIND11_MODULE(_core, m) {
       "philox",
       [](std::pair<uint32_t, uint32_t> key, std::array<uint32_t, 4> counter) {
         const PhiloxBlock block =
-            philox({key.first, key.second}, {counter[0], counter[1], counter[2], counter[3]});
+            philox(PhiloxKey{key.first, key.second},
+                   PhiloxBlock{counter[0], counter[1], counter[2], counter[3]});
         return py::make_tuple(block.w0, block.w1, block.w2, block.w3);
       },
       py::arg("key"), py::arg("counter"), "Philox4x32-10 of two key words and four counter words.");

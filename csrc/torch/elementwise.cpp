@@ -1,86 +1,101 @@
 // SPDX-License-Identifier: MIT
 // Ops without a reduction: one rounded addition, rounding to a format, and the SGD step. Elements
 // are numbered row-major whatever the strides are.
+#include "../cpu/elementwise.h"
+
 #include <torch/csrc/stable/library.h>
 #include <torch/csrc/stable/ops.h>
 
-#include "../core/environment.h"
-#include "../core/sgd.h"
+#include <algorithm>
+#include <atomic>
+
 #include "check.h"
+#include "layout.h"
 #include "parallel.h"
 
 namespace fpdet::torch_ops {
 namespace {
 
-constexpr int64_t kGrain = 16384;
-constexpr double kSecondsPerElement = 100e-9;
+constexpr double kSlowSecondsPerElement = 100e-9;
+constexpr double kFastSecondsPerElement = 5e-9;
 
-/// Offset in memory of element i, counted row-major.
-class Indexer {
- public:
-  explicit Indexer(const Tensor& t) : contiguous_(t.is_contiguous()) {
-    for (int64_t d = 0; d < t.dim(); ++d) {
-      sizes_.push_back(t.size(d));
-      strides_.push_back(t.stride(d));
-    }
-  }
-  int64_t operator()(int64_t i) const {
-    if (contiguous_) return i;
-    int64_t offset = 0;
-    for (size_t d = sizes_.size(); d-- > 0;) {
-      offset += i % sizes_[d] * strides_[d];
-      i /= sizes_[d];
-    }
-    return offset;
-  }
+/// Test knob: without kernels everything takes the slow path.
+std::atomic<bool> kernels_in_use{true};
 
- private:
-  bool contiguous_;
-  std::vector<int64_t> sizes_, strides_;
-};
+void use_elementwise_kernels(bool value) { kernels_in_use = value; }
+
+cpu::ParallelFor interruptible(double seconds_per_element) {
+  return [=](int64_t count, int64_t grain, const std::function<void(int64_t, int64_t)>& body) {
+    interruptible_parallel_for(seconds_per_element, count, grain, body);
+  };
+}
+
+void run(const cpu::RoundCall& call) {
+  if (kernels_in_use && cpu::fast_round_covers(call)) {
+    cpu::fast_round(call, interruptible(kFastSecondsPerElement));
+  } else {
+    cpu::slow_round(call, interruptible(kSlowSecondsPerElement));
+  }
+}
+void run(const cpu::AddCall& call) {
+  if (kernels_in_use && cpu::fast_add_covers(call)) {
+    cpu::fast_add(call, interruptible(kFastSecondsPerElement));
+  } else {
+    cpu::slow_add(call, interruptible(kSlowSecondsPerElement));
+  }
+}
+/// Not to be interrupted: half a step would be left behind.
+void run(const cpu::SgdCall& call) {
+  if (kernels_in_use && cpu::fast_sgd_covers(call)) {
+    cpu::fast_sgd(call, parallel_for);
+  } else {
+    cpu::slow_sgd(call, parallel_for);
+  }
+}
 
 void check_same_shape(const Tensor& a, const char* a_name, const Tensor& b, const char* b_name) {
-  bool same = a.dim() == b.dim();
-  for (int64_t d = 0; same && d < a.dim(); ++d) same = a.size(d) == b.size(d);
-  STD_TORCH_CHECK(same, "fpdet: ", b_name, ": expected the shape of ", a_name, " (", a.dim(),
+  const auto sizes_a = a.sizes(), sizes_b = b.sizes();
+  STD_TORCH_CHECK(std::equal(sizes_a.begin(), sizes_a.end(), sizes_b.begin(), sizes_b.end()),
+                  "fpdet: ", b_name, ": expected the shape of ", a_name, " (", a.dim(),
                   " dimensions, ", a.numel(), " elements), got ", b.dim(), " dimensions, ",
                   b.numel(), " elements");
 }
 
-/// result[i] = f(inputs' elements i as doubles, random bits of element i), a member of the result's
-/// format. Element i stands in sample i / (elements per sample) of the first dimension.
-template <size_t Inputs, class F>
-Tensor map_elements(const Tensor* const (&inputs)[Inputs], Rounding rounding,
-                    const StochasticSpec& spec, const cpu::Draw& from, const F& f) {
-  const Tensor& first = *inputs[0];
-  const int64_t samples = first.dim() > 0 ? first.size(0) : 1;
-  const int64_t per_sample = samples > 0 ? std::max<int64_t>(1, first.numel() / samples) : 1;
-  const Tensor result = torch::stable::empty_like(first);
-  std::vector<Indexer> at;
-  for (const Tensor* input : inputs) at.emplace_back(*input);
-  const Indexer at_result(result);
-  with_scalar(scalar_of(first, "input"), [&](auto element) {
-    using T = decltype(element);
-    auto* out = static_cast<T*>(result.mutable_data_ptr());
-    interruptible_parallel_for(
-        kSecondsPerElement, first.numel(), kGrain, [&](int64_t begin, int64_t end) {
-          const EnvironmentGuard guard(rounding);
-          for (int64_t i = begin; i < end; ++i) {
-            RandomBits random;
-            if (rounding == Rounding::Stochastic) {
-              const auto sample = static_cast<uint32_t>(from.batch_offset + i / per_sample);
-              random = RandomBits(spec, element_key(from.seed, from.counter, from.pass, sample,
-                                                    static_cast<uint64_t>(i % per_sample)));
-            }
-            double x[Inputs];
-            for (size_t j = 0; j < Inputs; ++j) {
-              x[j] = widen(static_cast<const T*>(inputs[j]->const_data_ptr())[at[j](i)]);
-            }
-            store(f(x, kFormatOf<T>, random), out[at_result(i)]);
-          }
-        });
-  });
-  return result;
+Format format_of(Scalar scalar) {
+  return with_scalar(scalar, [](auto element) { return kFormatOf<decltype(element)>; });
+}
+
+/// Runs a call into `result`, of any layout, its operands made to lie alike.
+template <size_t Inputs, class Call>
+void run_into(Tensor result, Call& call, const Tensor* const (&inputs)[Inputs],
+              const void** const (&at)[Inputs], bool draws) {
+  const int64_t samples = result.dim() > 0 ? result.size(0) : 1;
+  call.count = result.numel();
+  call.per_sample = samples > 0 ? std::max<int64_t>(1, call.count / samples) : 1;
+  bool alike = lies_well(result, draws);
+  for (const Tensor* input : inputs) alike = alike && same_strides(*input, result);
+  if (alike) {
+    for (size_t i = 0; i < Inputs; ++i) *at[i] = inputs[i]->const_data_ptr();
+    call.out = result.mutable_data_ptr();
+    return run(call);
+  }
+  std::vector<Tensor> copies;
+  for (size_t i = 0; i < Inputs; ++i) {
+    copies.push_back(row_major_copy(*inputs[i]));
+    *at[i] = copies.back().const_data_ptr();
+  }
+  call.out = copies[0].mutable_data_ptr();  // element by element: in place
+  run(call);
+  torch::stable::copy_(result, copies[0]);
+}
+
+cpu::AddCall add_call(Scalar scalar, const std::string& arithmetic) {
+  const ParsedArithmetic parsed = arithmetic_from(arithmetic);
+  cpu::AddCall call;
+  call.scalar = scalar;
+  call.arithmetic = parsed.resolve(scalar == Scalar::Float64);
+  if (parsed.order.exact()) call.arithmetic.format = format_of(scalar);  // straight to the result's
+  return call;
 }
 
 /// a + b rounded in the accumulator's format (event 0), then to the result's (event 1).
@@ -90,41 +105,61 @@ Tensor add(const Tensor& a, const Tensor& b, std::string arithmetic, std::option
   check_cpu(b, "b");
   check_same_scalar(a, "a", b, "b");
   check_same_shape(a, "a", b, "b");
-  const Scalar scalar = scalar_of(a, "a");
-  const ParsedArithmetic parsed = arithmetic_from(arithmetic);
-  Arithmetic numbers = parsed.resolve(scalar == Scalar::Float64);
-  if (parsed.order.exact()) {  // straight to the result's format
-    numbers.format = with_scalar(scalar, [](auto element) { return kFormatOf<decltype(element)>; });
+  cpu::AddCall call = add_call(scalar_of(a, "a"), arithmetic);
+  call.draw = draw_from(draw, call.arithmetic.stochastic, pass_tag, 0);
+  const Tensor result = large_empty_like(a);
+  run_into<2>(result, call, {&a, &b}, {&call.a, &call.b},
+              call.arithmetic.rounding == Rounding::Stochastic);
+  return result;
+}
+
+cpu::RoundCall round_call(Scalar scalar, const std::string& format, const std::string& rounding) {
+  cpu::RoundCall call;
+  call.scalar = scalar;
+  try {
+    call.format = parse_format(format);
+    const ParsedRounding parsed = parse_rounding(rounding);
+    call.rounding = parsed.rounding;
+    call.stochastic = parsed.stochastic;
+  } catch (const std::invalid_argument& error) {
+    STD_TORCH_CHECK(false, error.what());
   }
-  const Arith arith(numbers, scalar != Scalar::Float64 || numbers.format == kFloat64);
-  return map_elements({&a, &b}, numbers.rounding, parsed.stochastic,
-                      draw_from(draw, parsed.stochastic, pass_tag, 0),
-                      [&](const double (&x)[2], const Format& format, RandomBits& random) {
-                        return arith.round_to(arith.add(x[0], x[1], random, 0), format, random, 1);
-                      });
+  return call;
 }
 
 /// x rounded to `format` (event 0), then to its own dtype (event 1): the second rounding does
 /// nothing unless the format has numbers that the dtype lacks.
+void round_out(const Tensor& x, std::string format, std::string rounding,
+               std::optional<Tensor> draw, int64_t batch_offset, Tensor out) {
+  check_cpu(x, "x");
+  check_cpu(out, "out");
+  check_same_scalar(x, "x", out, "out");
+  check_same_shape(x, "x", out, "out");
+  cpu::RoundCall call = round_call(scalar_of(x, "x"), format, rounding);
+  call.draw = draw_from(draw, call.stochastic, kPassRound, batch_offset);
+  run_into<1>(out, call, {&x}, {&call.x}, call.rounding == Rounding::Stochastic);
+}
+
 Tensor round(const Tensor& x, std::string format, std::string rounding, std::optional<Tensor> draw,
              int64_t batch_offset) {
   check_cpu(x, "x");
-  scalar_of(x, "x");
-  Format target;
-  ParsedRounding parsed;
-  try {
-    target = parse_format(format);
-    parsed = parse_rounding(rounding);
-  } catch (const std::invalid_argument& error) {
-    STD_TORCH_CHECK(false, error.what());
-  }
-  const Arith arith({parsed.rounding, target, true, parsed.stochastic}, false);
-  return map_elements({&x}, parsed.rounding, parsed.stochastic,
-                      draw_from(draw, parsed.stochastic, kPassRound, batch_offset),
-                      [&](const double (&in)[1], const Format& own, RandomBits& random) {
-                        const double member = arith.round_to(in[0], target, random, 0);
-                        return arith.round_to(member, own, random, 1);
-                      });
+  const Tensor result = large_empty_like(x);
+  round_out(x, std::move(format), std::move(rounding), std::move(draw), batch_offset, result);
+  return result;
+}
+
+cpu::SgdCall sgd_call(Scalar scalar, const ParsedArithmetic& parsed) {
+  cpu::SgdCall call;
+  call.scalar = scalar;
+  call.arithmetic = parsed.resolve(scalar == Scalar::Float64);
+  return call;
+}
+
+ParsedArithmetic sgd_arithmetic(const std::string& words) {
+  const ParsedArithmetic parsed = arithmetic_from(words);
+  STD_TORCH_CHECK(parsed.order.is_tree(), "fpdet: arithmetic: an SGD step has no sum: expected a ",
+                  "tree order such as sequential, not exact, kahan or neumaier, got ", words);
+  return parsed;
 }
 
 void sgd_(std::vector<Tensor> params, std::vector<Tensor> grads, std::vector<Tensor> buffers,
@@ -136,59 +171,75 @@ void sgd_(std::vector<Tensor> params, std::vector<Tensor> grads, std::vector<Ten
   STD_TORCH_CHECK(buffers.size() == (momentum != 0 ? params.size() : 0),
                   "fpdet: momentum_buffers: expected ", momentum != 0 ? params.size() : 0,
                   " tensors, got ", buffers.size());
-  const ParsedArithmetic parsed = arithmetic_from(arithmetic);
-  STD_TORCH_CHECK(parsed.order.is_tree(), "fpdet: arithmetic: an SGD step has no sum: expected a ",
-                  "tree order such as sequential, not exact, kahan or neumaier, got ", arithmetic);
-  const SgdScalars scalars{lr,      momentum, dampening, weight_decay,
-                           rescale, nesterov, maximize,  first_step};
+  const ParsedArithmetic parsed = sgd_arithmetic(arithmetic);
   // All checks come before any work: a refused step leaves no parameter changed.
+  std::vector<Scalar> scalars;
   for (size_t i = 0; i < params.size(); ++i) {
     check_cpu(params[i], "params");
     check_cpu(grads[i], "grads");
     check_same_scalar(params[i], "params", grads[i], "grads");
     check_same_shape(params[i], "params", grads[i], "grads");
-    scalar_of(params[i], "params");
+    scalars.push_back(scalar_of(params[i], "params"));
     if (momentum == 0) continue;
     check_cpu(buffers[i], "momentum_buffers");
     check_same_scalar(params[i], "params", buffers[i], "momentum_buffers");
     check_same_shape(params[i], "params", buffers[i], "momentum_buffers");
   }
 
-  for (size_t tensor = 0; tensor < params.size(); ++tensor) {
-    const Tensor& p = params[tensor];
-    const Scalar scalar = scalar_of(p, "params");
-    const Arithmetic numbers = parsed.resolve(scalar == Scalar::Float64);
-    const SgdCoefficients coefficients = sgd_coefficients(scalars, numbers.format);
-    const Arith arith(numbers, scalar != Scalar::Float64 || numbers.format == kFloat64);
-    const cpu::Draw from = draw_from(draw, parsed.stochastic, kPassSgd, 0);
-    const bool stochastic = numbers.rounding == Rounding::Stochastic;
-    const Indexer at_p(p), at_g(grads[tensor]), at_b(momentum != 0 ? buffers[tensor] : p);
-    with_scalar(scalar, [&](auto element) {
-      using T = decltype(element);
-      auto* parameter = static_cast<T*>(p.mutable_data_ptr());
-      const auto* gradient = static_cast<const T*>(grads[tensor].const_data_ptr());
-      auto* buffer = momentum != 0 ? static_cast<T*>(buffers[tensor].mutable_data_ptr()) : nullptr;
-      parallel_for(p.numel(), kGrain, [&](int64_t begin, int64_t end) {
-        const EnvironmentGuard guard(numbers.rounding);
-        for (int64_t i = begin; i < end; ++i) {
-          RandomBits random(parsed.stochastic, stochastic
-                                                   ? element_key(from.seed, from.counter, from.pass,
-                                                                 static_cast<uint32_t>(tensor),
-                                                                 static_cast<uint64_t>(i))
-                                                   : ElementKey{});
-          T& stored = parameter[at_p(i)];
-          const SgdResult step =
-              sgd_element(coefficients, arith, widen(stored), widen(gradient[at_g(i)]),
-                          buffer != nullptr ? widen(buffer[at_b(i)]) : 0.0, random);
-          store(arith.round_to(step.parameter, kFormatOf<T>, random, kSgdParameterEvent), stored);
-          if (buffer != nullptr) {
-            store(arith.round_to(step.buffer, kFormatOf<T>, random, kSgdBufferEvent),
-                  buffer[at_b(i)]);
-          }
+  const bool draws = parsed.rounding == Rounding::Stochastic;
+  struct CopyBack {
+    Tensor to, from;
+  };
+  std::vector<CopyBack> copies;
+  std::vector<Tensor> gradients;
+  for (const Scalar scalar :
+       {Scalar::Float32, Scalar::Float64, Scalar::BFloat16, Scalar::Float16}) {
+    cpu::SgdCall call = sgd_call(scalar, parsed);
+    call.scalars = {lr, momentum, dampening, weight_decay, rescale, nesterov, maximize, first_step};
+    call.draw = draw_from(draw, parsed.stochastic, kPassSgd, 0);
+    for (size_t i = 0; i < params.size(); ++i) {
+      if (scalars[i] != scalar) continue;
+      cpu::SgdTensor tensor{params[i].numel(), static_cast<uint32_t>(i)};
+      if (lies_well(params[i], draws) && same_strides(params[i], grads[i]) &&
+          (momentum == 0 || same_strides(params[i], buffers[i]))) {
+        tensor.parameter = params[i].mutable_data_ptr();
+        tensor.gradient = grads[i].const_data_ptr();
+        if (momentum != 0) tensor.buffer = buffers[i].mutable_data_ptr();
+      } else {
+        gradients.push_back(row_major_copy(grads[i]));
+        tensor.gradient = gradients.back().const_data_ptr();
+        copies.push_back({params[i], row_major_copy(params[i])});
+        tensor.parameter = copies.back().from.mutable_data_ptr();
+        if (momentum != 0) {
+          copies.push_back({buffers[i], row_major_copy(buffers[i])});
+          tensor.buffer = copies.back().from.mutable_data_ptr();
         }
-      });
-    });
+      }
+      call.tensors.push_back(tensor);
+    }
+    if (!call.tensors.empty()) run(call);
   }
+  for (CopyBack& copy : copies) torch::stable::copy_(copy.to, copy.from);
+}
+
+/// The element type with this name.
+Scalar scalar_named(const std::string& dtype) {
+  for (const Scalar scalar :
+       {Scalar::Float64, Scalar::Float32, Scalar::BFloat16, Scalar::Float16}) {
+    if (parse_format(dtype) == format_of(scalar)) return scalar;
+  }
+  STD_TORCH_CHECK(false, "fpdet: dtype: expected float64, float32, bfloat16 or float16, got ",
+                  dtype);
+}
+
+bool round_has_kernel(std::string dtype, std::string format, std::string rounding) {
+  return cpu::fast_round_covers(round_call(scalar_named(dtype), format, rounding));
+}
+bool add_has_kernel(std::string dtype, std::string arithmetic) {
+  return cpu::fast_add_covers(add_call(scalar_named(dtype), arithmetic));
+}
+bool sgd_has_kernel(std::string dtype, std::string arithmetic) {
+  return cpu::fast_sgd_covers(sgd_call(scalar_named(dtype), sgd_arithmetic(arithmetic)));
 }
 
 }  // namespace
@@ -196,7 +247,15 @@ void sgd_(std::vector<Tensor> params, std::vector<Tensor> grads, std::vector<Ten
 STABLE_TORCH_LIBRARY_IMPL(fpdet, CPU, m) {
   m.impl("add", TORCH_BOX(&add));
   m.impl("round", TORCH_BOX(&round));
+  m.impl("round_out", TORCH_BOX(&round_out));
   m.impl("sgd_", TORCH_BOX(&sgd_));
+}
+
+STABLE_TORCH_LIBRARY_IMPL(fpdet, CompositeExplicitAutograd, m) {
+  m.impl("use_elementwise_kernels", TORCH_BOX(&use_elementwise_kernels));
+  m.impl("round_has_kernel", TORCH_BOX(&round_has_kernel));
+  m.impl("add_has_kernel", TORCH_BOX(&add_has_kernel));
+  m.impl("sgd_has_kernel", TORCH_BOX(&sgd_has_kernel));
 }
 
 }  // namespace fpdet::torch_ops

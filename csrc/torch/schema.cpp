@@ -21,6 +21,10 @@ STABLE_TORCH_LIBRARY(fpdet, m) {
   m.def("add(Tensor a, Tensor b, str arithmetic, Tensor? draw, int pass_tag) -> Tensor");
   m.def("round(Tensor x, str format, str rounding, Tensor? draw, int batch_offset) -> Tensor");
   m.def(
+      "round_out(Tensor x, str format, str rounding, Tensor? draw, int batch_offset, Tensor(a!) "
+      "out) "
+      "-> ()");
+  m.def(
       "sgd_(Tensor(a!)[] params, Tensor[] grads, Tensor(b!)[] momentum_buffers, bool first_step, "
       "float lr, float momentum, float dampening, float weight_decay, bool nesterov, bool "
       "maximize, "
@@ -36,4 +40,8 @@ STABLE_TORCH_LIBRARY(fpdet, m) {
   m.def("write_environments(int value) -> ()");
   m.def("fma_loop(int steps) -> int");
   m.def("take_work_memory() -> int[]");
+  m.def("use_elementwise_kernels(bool value) -> ()");
+  m.def("round_has_kernel(str dtype, str format, str rounding) -> bool");
+  m.def("add_has_kernel(str dtype, str arithmetic) -> bool");
+  m.def("sgd_has_kernel(str dtype, str arithmetic) -> bool");
 }

@@ -9,6 +9,7 @@
 #include "core/canary.h"
 #include "core/environment.h"
 #include "core/exact.h"
+#include "core/pattern.h"
 #include "core/permutation.h"
 #include "core/reduce.h"
 #include "core/sgd.h"
@@ -45,6 +46,51 @@ const char* const kOrders[] = {"sequential",
                                "kahan",
                                "neumaier",
                                "exact"};
+
+template <class Layout>
+void check_pattern(double x, const Format& format, Rounding rounding, const StochasticSpec& spec,
+                   uint32_t bits, Failures& failures) {
+  using Word = typename Layout::Word;
+  const PatternFormat<Layout> target(format, rounding, spec);
+  const double expected = soft_round(x, format, rounding, spec, bits);
+  with_pattern_format(target, [&]<Rounding R, bool Shrinks>() {
+    if constexpr (R != Rounding::Stochastic || Layout::kBits == 64) {
+      const Word got = round_pattern<R, Shrinks>(Layout::pattern(x), target, Word{bits});
+      failures.expect(native::same(static_cast<double>(from_bits(got)), expected),
+                      "round_pattern, " + std::to_string(Layout::kBits) + " bits, " +
+                          std::to_string(format.precision) + " digits, " + to_string(rounding));
+    }
+  });
+}
+
+// pattern.h is soft_round: every exponent of float32 with fractions around every digit, both signs.
+void patterns(Failures& failures) {
+  Generator random(8);
+  for (const char* word : kFormats) {
+    const Format format = parse_format(word);
+    for (const Rounding rounding : kRoundings) {
+      for (uint32_t upper = 0; upper < 512; ++upper) {  // sign and exponent
+        for (int digit = 0; digit < 24; ++digit) {
+          StochasticSpec spec;
+          spec.bits = static_cast<int>(1 + random.below(32));
+          spec.variant = "abc"[random.below(3)];
+          const auto bits = static_cast<uint32_t>(random.next() >> (64 - spec.bits));
+          const uint32_t high = static_cast<uint32_t>(random.next()) << digit;
+          const uint32_t fraction =
+              (high + static_cast<uint32_t>(random.below(3)) - 1) & ((1u << 23) - 1);
+          const double x = float32_to_double(upper << 23 | fraction);
+          if (embeds(format, kFloat32)) {
+            check_pattern<Binary32>(x, format, rounding, spec, bits, failures);
+          }
+          check_pattern<Binary64>(x, format, rounding, spec, bits, failures);
+        }
+      }
+      for (int i = 0; i < 2000; ++i) {
+        check_pattern<Binary64>(random.any(), format, rounding, {}, 0, failures);
+      }
+    }
+  }
+}
 
 // Every operation of soft.h, by format and rounding. Stochastic: by variant, with 1 to 32 bits.
 void soft_operations() {
@@ -199,8 +245,8 @@ void exact_sums(Failures& failures) {
   }
 }
 
-[[gnu::noinline]] SgdResult guarded_sgd(const SgdCoefficients& k, const Arith& arith, double p,
-                                        double g, double b, RandomBits& random) {
+[[gnu::noinline]] SgdResult<double> guarded_sgd(const SgdCoefficients& k, const Arith& arith,
+                                                double p, double g, double b, RandomBits& random) {
   const EnvironmentGuard guard(arith.arithmetic().rounding);
   return sgd_element(k, arith, p, g, b, random);
 }
@@ -228,7 +274,7 @@ void sgd_steps() {
         const double p = value(), g = value(), b = value();
         RandomBits bits(arithmetic.stochastic,
                         element_key(7, 0, kPassSgd, 0, static_cast<uint64_t>(i)));
-        const SgdResult result =
+        const SgdResult<double> result =
             guarded_sgd(sgd_coefficients(scalars, arithmetic.format), arith, p, g, b, bits);
         digest.add(result.parameter);
         digest.add(result.buffer);
@@ -271,6 +317,7 @@ int main(int argc, char** argv) {
   for (const std::string& objection : objections) failures.expect(false, "canary: " + objection);
   guards(failures);
   soft_operations();
+  patterns(failures);
   hardware_operations<float>("float32", failures);
   hardware_operations<double>("float64", failures);
   reductions();

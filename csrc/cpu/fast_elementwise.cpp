@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: MIT
+// The fast elementwise ops, portable half: what has a kernel, how the work is split among threads.
+#include <algorithm>
+
+#include "../core/element.h"
+#include "dispatch.h"
+#include "elementwise.h"
+#include "kernels/elementwise_task.h"
+
+namespace fpdet::cpu {
+namespace {
+
+using kernels::Conversion;
+using kernels::Source;
+
+/// Elements worth waking another thread for.
+constexpr int64_t kGrain = 16384;
+/// From here on a result goes past the caches: it would push out more than it leaves.
+constexpr int64_t kStreamBytes = int64_t{8} << 20;
+
+Format format_of(Scalar scalar) {
+  return with_scalar(scalar, []<class T>(T) { return kFormatOf<T>; });
+}
+int64_t bytes_of(Scalar scalar) {
+  return with_scalar(scalar, []<class T>(T) { return static_cast<int64_t>(sizeof(T)); });
+}
+
+Source source_of(const Draw& draw, int64_t per_sample) {
+  return {draw.seed, draw.counter, draw.pass, static_cast<uint32_t>(draw.batch_offset),
+          std::max<int64_t>(1, per_sample)};
+}
+
+/// Hardware roundings of a float32 or float64 accumulator that the operands fit into.
+bool hardware_covers(const Arithmetic& arithmetic, Scalar scalar) {
+  return is_hardware(arithmetic.rounding) &&
+         (arithmetic.format == kFloat64 ||
+          (arithmetic.format == kFloat32 && scalar != Scalar::Float64));
+}
+
+Conversion conversion_to(Scalar scalar, const Arithmetic& arithmetic) {
+  const Format own = format_of(scalar);
+  Conversion conversion;
+  if (embeds(own, kFloat32))
+    conversion.format32 = {own, arithmetic.rounding, arithmetic.stochastic};
+  conversion.format64 = {own, arithmetic.rounding, arithmetic.stochastic};
+  return conversion;
+}
+
+}  // namespace
+
+bool fast_round_covers(const RoundCall& call) {
+  // One of the two formats holds the other, so that one rounding is all.
+  const Format own = format_of(call.scalar);
+  return (embeds(call.format, own) || embeds(own, call.format)) &&
+         !call.stochastic.keyed_by_operands;
+}
+
+bool fast_add_covers(const AddCall& call) { return hardware_covers(call.arithmetic, call.scalar); }
+bool fast_sgd_covers(const SgdCall& call) { return hardware_covers(call.arithmetic, call.scalar); }
+
+void fast_round(const RoundCall& call, const ParallelFor& parallel_for) {
+  kernels::RoundTask task;
+  task.scalar = call.scalar;
+  task.wide = call.scalar == Scalar::Float64 || call.rounding == Rounding::Stochastic;
+  const Format own = format_of(call.scalar);
+  const Format& target = embeds(own, call.format) ? own : call.format;
+  if (task.wide) {
+    task.format64 = {target, call.rounding, call.stochastic};
+  } else {
+    task.format32 = {target, call.rounding, call.stochastic};
+  }
+  task.source = source_of(call.draw, call.per_sample);
+  task.stream = call.count * bytes_of(call.scalar) >= kStreamBytes;
+  task.x = call.x;
+  task.out = call.out;
+  const ElementwiseKernels& kernels = elementwise_kernels();
+  parallel_for(call.count, kGrain,
+               [&](int64_t begin, int64_t end) { kernels.round(&task, begin, end); });
+}
+
+void fast_add(const AddCall& call, const ParallelFor& parallel_for) {
+  kernels::AddTask task;
+  task.scalar = call.scalar;
+  task.wide = call.arithmetic.format == kFloat64;
+  task.arithmetic = call.arithmetic;
+  task.conversion = conversion_to(call.scalar, call.arithmetic);
+  task.stream = call.count * bytes_of(call.scalar) >= kStreamBytes;
+  task.a = call.a;
+  task.b = call.b;
+  task.out = call.out;
+  const ElementwiseKernels& kernels = elementwise_kernels();
+  parallel_for(call.count, kGrain,
+               [&](int64_t begin, int64_t end) { kernels.add(&task, begin, end); });
+}
+
+void fast_sgd(const SgdCall& call, const ParallelFor& parallel_for) {
+  const kernels::SgdTask task{call.scalar, call.arithmetic.format == kFloat64, call.arithmetic,
+                              conversion_to(call.scalar, call.arithmetic),
+                              sgd_coefficients(call.scalars, call.arithmetic.format)};
+  // The tensors as one row of elements: tensor i has those from starts[i] to starts[i + 1].
+  std::vector<int64_t> starts{0};
+  for (const SgdTensor& tensor : call.tensors) starts.push_back(starts.back() + tensor.count);
+  const ElementwiseKernels& kernels = elementwise_kernels();
+  parallel_for(starts.back(), kGrain, [&](int64_t begin, int64_t end) {
+    auto i = static_cast<size_t>(std::upper_bound(starts.begin(), starts.end(), begin) -
+                                 starts.begin() - 1);
+    for (; begin < end; ++i) {
+      const SgdTensor& tensor = call.tensors[i];
+      const kernels::SgdPointers pointers{tensor.parameter, tensor.gradient, tensor.buffer};
+      const int64_t stop = std::min(end, starts[i + 1]);
+      if (begin < stop) kernels.sgd(&task, &pointers, begin - starts[i], stop - starts[i]);
+      begin = std::max(begin, stop);
+    }
+  });
+}
+
+}  // namespace fpdet::cpu

@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: MIT
+// The elementwise kernels of one instruction set, as a table of functions. Takes nothing out of
+// line from the standard library (see contraction.cpp).
+#include "../../core/environment.h"
+#include "add.h"
+#include "elementwise_table.h"
+#include "round.h"
+#include "sgd.h"
+
+namespace fpdet::inline FPDET_TARGET::kernels {
+
+const cpu::ElementwiseKernels& elementwise_kernels() {
+  static constexpr cpu::ElementwiseKernels kKernels{
+      [](const void* task, int64_t begin, int64_t end) {
+        run_round(*static_cast<const RoundTask*>(task), begin, end);
+      },
+      [](const void* task, int64_t begin, int64_t end) {
+        run_add(*static_cast<const AddTask*>(task), begin, end);
+      },
+      [](const void* task, const void* pointers, int64_t begin, int64_t end) {
+        run_sgd(*static_cast<const SgdTask*>(task), *static_cast<const SgdPointers*>(pointers),
+                begin, end);
+      }};
+  return kKernels;
+}
+
+}  // namespace fpdet::inline FPDET_TARGET::kernels

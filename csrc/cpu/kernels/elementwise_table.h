@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: MIT
+// The elementwise kernels of one instruction set, as plain pointers: a task (elementwise_task.h)
+// travels as void*. Each runs the elements [begin, end).
+#pragma once
+
+#include <cstdint>
+
+namespace fpdet::cpu {
+
+struct ElementwiseKernels {
+  void (*round)(const void* task, int64_t begin, int64_t end);
+  void (*add)(const void* task, int64_t begin, int64_t end);
+  void (*sgd)(const void* task, const void* tensor, int64_t begin, int64_t end);
+};
+
+}  // namespace fpdet::cpu
+
+namespace fpdet {
+inline namespace FPDET_TARGET {}
+namespace baseline::kernels {
+const cpu::ElementwiseKernels& elementwise_kernels();
+}
+#if defined(__x86_64__)
+namespace avx2::kernels {
+const cpu::ElementwiseKernels& elementwise_kernels();
+}
+namespace avx512::kernels {
+const cpu::ElementwiseKernels& elementwise_kernels();
+}
+#endif
+}  // namespace fpdet

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: MIT
+// What the elementwise kernels work on.
+#pragma once
+
+#include "../../core/element.h"
+#include "../../core/pattern.h"
+#include "../../core/sgd.h"
+
+namespace fpdet::inline FPDET_TARGET::kernels {
+
+/// Which random bits an element draws: those of element (i mod per_sample) of sample
+/// first_sample + i / per_sample.
+struct Source {
+  uint64_t seed = 0, counter = 0;
+  uint32_t pass = 0, first_sample = 0;
+  int64_t per_sample = 1;
+};
+
+/// One rounding of patterns, of float32 or float64 lanes.
+struct RoundTask {
+  Scalar scalar = Scalar::Float32;
+  bool wide = false;  ///< float64 lanes
+  PatternFormat<Binary32> format32;
+  PatternFormat<Binary64> format64;
+  Source source;
+  bool stream = false;  ///< the result goes past the caches
+  const void* x = nullptr;
+  void* out = nullptr;
+};
+
+/// How results in the accumulator's format become stored elements.
+struct Conversion {
+  PatternFormat<Binary32> format32;
+  PatternFormat<Binary64> format64;
+};
+
+struct AddTask {
+  Scalar scalar = Scalar::Float32;
+  bool wide = false;  ///< the accumulator is float64, not float32
+  Arithmetic arithmetic;
+  Conversion conversion;
+  bool stream = false;
+  const void* a = nullptr;
+  const void* b = nullptr;
+  void* out = nullptr;
+};
+
+/// The elements of one tensor; no buffer without momentum.
+struct SgdPointers {
+  void* parameter = nullptr;
+  const void* gradient = nullptr;
+  void* buffer = nullptr;
+};
+
+struct SgdTask {
+  Scalar scalar = Scalar::Float32;
+  bool wide = false;
+  Arithmetic arithmetic;
+  Conversion conversion;
+  SgdCoefficients coefficients;
+};
+
+}  // namespace fpdet::inline FPDET_TARGET::kernels

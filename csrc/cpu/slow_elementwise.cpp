@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: MIT
+// Every combination of rounding, format and element type, one element at a time: the loop around
+// core's definitions (core/arith.h, core/sgd.h).
+#include "../core/element.h"
+#include "../core/environment.h"
+#include "elementwise.h"
+
+namespace fpdet::cpu {
+namespace {
+
+constexpr int64_t kGrain = 4096;
+
+/// The random source of element i of a call that counts samples; unused unless `spec` is drawn
+/// from.
+RandomBits random_of(const StochasticSpec& spec, Rounding rounding, const Draw& draw,
+                     int64_t per_sample, int64_t i) {
+  if (rounding != Rounding::Stochastic) return {};
+  const auto sample = static_cast<uint32_t>(draw.batch_offset + i / per_sample);
+  return {spec, element_key(draw.seed, draw.counter, draw.pass, sample,
+                            static_cast<uint64_t>(i % per_sample))};
+}
+
+bool operands_fit(Scalar scalar, const Format& format) {
+  return scalar != Scalar::Float64 || format == kFloat64;
+}
+
+template <class T>
+[[gnu::noinline]] void round_run(const RoundCall& call, int64_t begin, int64_t end) {
+  const Arith arith({call.rounding, call.format, true, call.stochastic}, false);
+  for (int64_t i = begin; i < end; ++i) {
+    RandomBits random = random_of(call.stochastic, call.rounding, call.draw, call.per_sample, i);
+    const double x = widen(static_cast<const T*>(call.x)[i]);
+    const double member = arith.round_to(x, call.format, random, 0);
+    store(arith.round_to(member, kFormatOf<T>, random, 1), static_cast<T*>(call.out)[i]);
+  }
+}
+
+template <class T>
+[[gnu::noinline]] void add_run(const AddCall& call, int64_t begin, int64_t end) {
+  const Arith arith(call.arithmetic, operands_fit(call.scalar, call.arithmetic.format));
+  for (int64_t i = begin; i < end; ++i) {
+    RandomBits random = random_of(call.arithmetic.stochastic, call.arithmetic.rounding, call.draw,
+                                  call.per_sample, i);
+    const double a = widen(static_cast<const T*>(call.a)[i]);
+    const double b = widen(static_cast<const T*>(call.b)[i]);
+    const double sum = arith.add(a, b, random, 0);
+    store(arith.round_to(sum, kFormatOf<T>, random, 1), static_cast<T*>(call.out)[i]);
+  }
+}
+
+template <class T>
+[[gnu::noinline]] void sgd_run(const SgdCall& call, const SgdTensor& tensor,
+                               const SgdCoefficients& coefficients, int64_t begin, int64_t end) {
+  const Arith arith(call.arithmetic, operands_fit(call.scalar, call.arithmetic.format));
+  auto* parameter = static_cast<T*>(tensor.parameter);
+  const auto* gradient = static_cast<const T*>(tensor.gradient);
+  auto* buffer = static_cast<T*>(tensor.buffer);
+  Draw draw = call.draw;
+  draw.batch_offset = tensor.number;
+  for (int64_t i = begin; i < end; ++i) {
+    RandomBits random =
+        random_of(call.arithmetic.stochastic, call.arithmetic.rounding, draw, tensor.count, i);
+    const SgdResult<double> step =
+        sgd_element(coefficients, arith, widen(parameter[i]), widen(gradient[i]),
+                    buffer != nullptr ? widen(buffer[i]) : 0.0, random);
+    store(arith.round_to(step.parameter, kFormatOf<T>, random, kSgdParameterEvent), parameter[i]);
+    if (buffer != nullptr) {
+      store(arith.round_to(step.buffer, kFormatOf<T>, random, kSgdBufferEvent), buffer[i]);
+    }
+  }
+}
+
+}  // namespace
+
+void slow_round(const RoundCall& call, const ParallelFor& parallel_for) {
+  parallel_for(call.count, kGrain, [&](int64_t begin, int64_t end) {
+    const EnvironmentGuard guard(call.rounding);
+    with_scalar(call.scalar, [&]<class T>(T) { round_run<T>(call, begin, end); });
+  });
+}
+
+void slow_add(const AddCall& call, const ParallelFor& parallel_for) {
+  parallel_for(call.count, kGrain, [&](int64_t begin, int64_t end) {
+    const EnvironmentGuard guard(call.arithmetic.rounding);
+    with_scalar(call.scalar, [&]<class T>(T) { add_run<T>(call, begin, end); });
+  });
+}
+
+void slow_sgd(const SgdCall& call, const ParallelFor& parallel_for) {
+  const SgdCoefficients coefficients = sgd_coefficients(call.scalars, call.arithmetic.format);
+  for (const SgdTensor& tensor : call.tensors) {
+    parallel_for(tensor.count, kGrain, [&](int64_t begin, int64_t end) {
+      const EnvironmentGuard guard(call.arithmetic.rounding);
+      with_scalar(call.scalar,
+                  [&]<class T>(T) { sgd_run<T>(call, tensor, coefficients, begin, end); });
+    });
+  }
+}
+
+}  // namespace fpdet::cpu

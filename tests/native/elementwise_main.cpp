@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: MIT
+// The elementwise ops without Python or torch: by every instruction set of this machine, in pieces
+// of any length, they equal the slow path bit for bit. Prints the slow path's digests. Buffers are
+// exactly as long as they must be: a read beyond shows under ASan.
+#include <vector>
+
+#include "core/words.h"
+#include "cpu/dispatch.h"
+#include "cpu/elementwise.h"
+#include "digest.h"
+
+namespace {
+
+using namespace fpdet;
+using native::Digest;
+using native::Failures;
+using native::Generator;
+
+void serial(int64_t count, int64_t, const std::function<void(int64_t, int64_t)>& body) {
+  if (count > 0) body(0, count);
+}
+
+/// Borders anywhere inside vectors.
+void in_pieces(int64_t count, int64_t, const std::function<void(int64_t, int64_t)>& body) {
+  for (int64_t begin = 0; begin < count; begin += 37) body(begin, std::min(count, begin + 37));
+}
+
+template <class T>
+std::vector<T> values(Generator& random, int64_t count) {
+  std::vector<T> result(static_cast<size_t>(count));
+  for (T& x : result) {
+    const double any = random.below(2) == 0 ? random.any() : random.near_one();
+    store(soft_round(any, kFormatOf<T>, Rounding::NearestEven), x);
+  }
+  return result;
+}
+
+/// run(call, slow) leaves its results in buffers that it returns.
+template <class Run>
+void compare(const std::string& name, const Run& run, Failures& failures) {
+  const auto expected = run(true);
+  Digest digest;
+  for (const auto& buffer : expected) {
+    for (const auto& x : buffer) digest.add(widen(x));
+  }
+  std::string label = name;
+  for (char& c : label) c = c == ' ' ? '_' : c;
+  digest.print(label);
+  for (const std::string& set : cpu::instruction_sets()) {
+    cpu::set_instruction_set(set);
+    const auto got = run(false);
+    bool equal = true;
+    for (size_t i = 0; i < got.size(); ++i) {
+      for (size_t j = 0; j < got[i].size(); ++j) {
+        equal = equal && native::same(widen(got[i][j]), widen(expected[i][j]));
+      }
+    }
+    failures.expect(equal, set + ": " + name);
+  }
+  cpu::set_instruction_set("");
+}
+
+constexpr int64_t kCount = 203;
+
+template <class T>
+void round(Scalar scalar, const std::string& dtype, const std::string& format,
+           const std::string& rounding, Failures& failures) {
+  Generator random(1);
+  const std::vector<T> x = values<T>(random, kCount);
+  const ParsedRounding parsed = parse_rounding(rounding);
+  for (const int64_t per_sample : {int64_t{1}, int64_t{29}, kCount}) {
+    cpu::RoundCall call{scalar,
+                        parse_format(format),
+                        parsed.rounding,
+                        parsed.stochastic,
+                        {5, 6, kPassRound, 7},
+                        kCount,
+                        per_sample,
+                        x.data(),
+                        nullptr};
+    if (!cpu::fast_round_covers(call)) return;
+    compare(
+        "round/" + dtype + "/" + format + "/" + rounding + "/" + std::to_string(per_sample),
+        [&](bool slow) {
+          std::vector<T> out(x.size());
+          call.out = out.data();
+          slow ? cpu::slow_round(call, serial) : cpu::fast_round(call, in_pieces);
+          return std::vector<std::vector<T>>{out};
+        },
+        failures);
+    if (parsed.rounding != Rounding::Stochastic) return;
+  }
+}
+
+template <class T>
+void steps(Scalar scalar, const std::string& dtype, const std::string& words, Failures& failures) {
+  Generator random(2);
+  const std::vector<T> x = values<T>(random, kCount), y = values<T>(random, kCount),
+                       z = values<T>(random, kCount);
+  const Arithmetic arithmetic = parse_arithmetic(words).resolve(scalar == Scalar::Float64);
+  cpu::AddCall add{scalar, arithmetic, {}, kCount, kCount, x.data(), y.data(), nullptr};
+  if (!cpu::fast_add_covers(add)) return;
+  compare(
+      "add/" + dtype + "/" + words,
+      [&](bool slow) {
+        std::vector<T> out(x.size());
+        add.out = out.data();
+        slow ? cpu::slow_add(add, serial) : cpu::fast_add(add, in_pieces);
+        return std::vector<std::vector<T>>{out};
+      },
+      failures);
+  for (const bool first : {false, true}) {
+    const SgdScalars scalars{0.1, 0.9, 0.2, 1e-3, 3.0, true, first, first};
+    compare(
+        "sgd/" + dtype + "/" + words + (first ? "/first" : ""),
+        [&](bool slow) {
+          std::vector<std::vector<T>> p{x, z}, b{z, x};
+          const cpu::SgdCall call{scalar,
+                                  scalars,
+                                  arithmetic,
+                                  {},
+                                  {{kCount, 0, p[0].data(), y.data(), b[0].data()},
+                                   {0, 1, nullptr, nullptr, nullptr},
+                                   {kCount, 2, p[1].data(), y.data(), b[1].data()}}};
+          slow ? cpu::slow_sgd(call, serial) : cpu::fast_sgd(call, in_pieces);
+          return std::vector<std::vector<T>>{p[0], p[1], b[0], b[1]};
+        },
+        failures);
+  }
+}
+
+}  // namespace
+
+int main() {
+  Failures failures;
+  const auto every_dtype = [&](const auto& check) {
+    check.template operator()<double>(Scalar::Float64, "float64");
+    check.template operator()<float>(Scalar::Float32, "float32");
+    check.template operator()<BFloat16>(Scalar::BFloat16, "bfloat16");
+    check.template operator()<Float16>(Scalar::Float16, "float16");
+  };
+  every_dtype([&]<class T>(Scalar scalar, const char* dtype) {
+    for (const char* rounding :
+         {"nearest_even", "nearest_away", "toward_zero", "upward", "downward", "to_odd",
+          "stochastic", "stochastic bits=8 variant=b", "stochastic bits=11 variant=c"}) {
+      for (const char* format : {"float32", "bfloat16", "float16", "float8_e4m3fn", "e4p3"}) {
+        round<T>(scalar, dtype, format, rounding, failures);
+      }
+    }
+    for (const char* rounding : {"nearest_even", "toward_zero", "upward", "downward"}) {
+      for (const char* format : {" float32", " float64"}) {
+        for (const char* fused : {" fused", " unfused"}) {
+          steps<T>(scalar, dtype, std::string(rounding) + " sequential" + format + fused, failures);
+        }
+      }
+    }
+  });
+  return failures.status();
+}
