@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <vector>
 
 #include "../core/arith.h"
 #include "../core/contraction.h"
@@ -30,6 +31,7 @@ struct Draw {
 
 struct ContractionCall {
   Contraction problem;
+  std::vector<Contraction> rest;  ///< more of the same operands, into other elements of `out`
   Order order;
   Arithmetic arithmetic;
   Draw draw;
@@ -40,6 +42,9 @@ struct ContractionCall {
   int64_t bias_stride = 1;     ///< elements; group g's row r has number g * rows + r
   void* out = nullptr;
 };
+
+/// The call's problem (0) or one of the rest (1, ...) by itself.
+ContractionCall part_of(const ContractionCall& call, size_t part);
 
 bool fast_contraction_covers(const ContractionCall& call);
 void fast_contraction(const ContractionCall& call, const ParallelFor& parallel_for);

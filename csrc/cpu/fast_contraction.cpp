@@ -94,16 +94,24 @@ std::vector<std::string> contraction_methods() {
 
 WorkMemory take_work_memory() { return {most_scratch.exchange(0), most_packed_left.exchange(0)}; }
 
-bool fast_contraction_covers(const ContractionCall& call) {
-  kernels::Task task = task_of(call);
-  return contraction_kernels().covers(&task);
+namespace {
+
+/// The problem and the rest, for a method that takes them together.
+std::vector<Contraction> join(const ContractionCall& call, kernels::Task& task) {
+  std::vector<Contraction> parts{call.problem};
+  parts.insert(parts.end(), call.rest.begin(), call.rest.end());
+  task.parts = parts.data();
+  task.part_count = static_cast<int64_t>(parts.size());
+  return parts;
 }
 
-void fast_contraction(const ContractionCall& call, const ParallelFor& parallel_for) {
-  kernels::Task task = task_of(call);
-  const Permutation permutation(call.order, call.problem.terms.product(), call.draw.counter);
-  task.permutation = permutation.data();
+int64_t multiply_adds(const ContractionCall& call) {
+  int64_t sum = call.problem.outputs() * call.problem.terms.product();
+  for (const Contraction& c : call.rest) sum += c.outputs() * c.terms.product();
+  return sum;
+}
 
+void run(kernels::Task& task, const ContractionCall& call, const ParallelFor& parallel_for) {
   const ContractionKernels& kernels = contraction_kernels();
   kernels.plan(&task);
   if (task.items == 0) return;
@@ -114,7 +122,7 @@ void fast_contraction(const ContractionCall& call, const ParallelFor& parallel_f
   // Small work stays on the calling thread: waking the pool costs more than this many
   // multiply-adds.
   constexpr int64_t kWorthAThread = 1 << 16;
-  const int64_t per_item = call.problem.outputs() * call.problem.terms.product() / task.items + 1;
+  const int64_t per_item = multiply_adds(call) / task.items + 1;
   const int64_t grain = kWorthAThread / per_item + 1;
   const bool small = task.items <= grain;
   parallel_for(task.left_items, small ? task.left_items : 1,
@@ -122,6 +130,31 @@ void fast_contraction(const ContractionCall& call, const ParallelFor& parallel_f
   parallel_for(task.items, grain, [&](int64_t begin, int64_t end) {
     kernels.run(&task, thread_scratch(task.scratch_bytes), begin, end);
   });
+}
+
+}  // namespace
+
+bool fast_contraction_covers(const ContractionCall& call) {
+  kernels::Task task = task_of(call);
+  if (call.rest.empty()) return contraction_kernels().covers(&task);
+  const auto parts = join(call, task);
+  if (contraction_kernels().covers(&task)) return true;
+  for (size_t i = 0; i < parts.size(); ++i) {
+    if (!fast_contraction_covers(part_of(call, i))) return false;
+  }
+  return true;
+}
+
+void fast_contraction(const ContractionCall& call, const ParallelFor& parallel_for) {
+  kernels::Task task = task_of(call);
+  if (call.rest.empty()) {
+    const Permutation permutation(call.order, call.problem.terms.product(), call.draw.counter);
+    task.permutation = permutation.data();
+    return run(task, call, parallel_for);
+  }
+  const auto parts = join(call, task);
+  if (contraction_kernels().covers(&task)) return run(task, call, parallel_for);
+  for (size_t i = 0; i < parts.size(); ++i) fast_contraction(part_of(call, i), parallel_for);
 }
 
 }  // namespace fpdet::cpu

@@ -4,6 +4,8 @@
 #include <torch/csrc/stable/library.h>
 #include <torch/csrc/stable/ops.h>
 
+#include <algorithm>
+
 #include "../core/conv.h"
 #include "check.h"
 #include "parallel.h"
@@ -17,10 +19,12 @@ using Sizes = std::vector<int64_t>;
 constexpr double kSlowSecondsPerTerm = 30e-9;
 
 void run(const cpu::ContractionCall& call) {
-  check_terms(call.problem.terms.product());
+  int64_t most_terms = call.problem.terms.product();
+  for (const Contraction& c : call.rest) most_terms = std::max(most_terms, c.terms.product());
+  check_terms(most_terms);
   if (call.problem.outputs() == 0) return;
   if (cpu::fast_contraction_covers(call)) return cpu::fast_contraction(call, parallel_for);
-  const auto terms = static_cast<double>(call.problem.terms.product() + 1);
+  const auto terms = static_cast<double>(most_terms + 1);
   cpu::slow_contraction(call, [&](int64_t count, int64_t grain, const auto& body) {
     interruptible_parallel_for(kSlowSecondsPerTerm * terms, count, grain, body);
   });
@@ -185,16 +189,19 @@ Tensor convolution_grad_input(const Tensor& grad_output, const Tensor& weight,
       new_result(grad_output, result_sizes(grad_output.size(0), in_channels, input_size),
                  is_channels_last(grad_output) || is_channels_last(weight));
   const Scalar scalar = scalar_of(grad_output, "grad_output");
-  for (int64_t residue = 0; residue < grad_input_residues(shape); ++residue) {
-    auto call = call_for(grad_input_contraction(shape, strides_of(grad_output), strides_of(weight),
-                                                strides_of(result), residue),
-                         arithmetic, draw, pass_tag, batch_offset, scalar);
-    set_bias(call, bias, grad_output, in_channels);
-    call.left = weight.const_data_ptr();
-    call.right = grad_output.const_data_ptr();
-    call.out = result.mutable_data_ptr();
-    run(call);
+  const auto problem = [&](int64_t residue) {
+    return grad_input_contraction(shape, strides_of(grad_output), strides_of(weight),
+                                  strides_of(result), residue);
+  };
+  auto call = call_for(problem(0), arithmetic, draw, pass_tag, batch_offset, scalar);
+  for (int64_t residue = 1; residue < grad_input_residues(shape); ++residue) {
+    call.rest.push_back(problem(residue));
   }
+  set_bias(call, bias, grad_output, in_channels);
+  call.left = weight.const_data_ptr();
+  call.right = grad_output.const_data_ptr();
+  call.out = result.mutable_data_ptr();
+  run(call);
   return result;
 }
 

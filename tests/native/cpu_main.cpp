@@ -128,10 +128,12 @@ class Convolution {
     call.bias = nullptr;
     call.right = g_.data();
     result(x_.size());
-    for (int64_t residue = 0; residue < grad_input_residues(s_); ++residue) {
-      call.problem = grad_input_contraction(s_, out_, weight_, in_, residue);
-      run(call);
+    call.problem = grad_input_contraction(s_, out_, weight_, in_, 0);
+    for (int64_t residue = 1; residue < grad_input_residues(s_); ++residue) {
+      call.rest.push_back(grad_input_contraction(s_, out_, weight_, in_, residue));
     }
+    run(call);
+    call.rest.clear();
 
     call.problem = grad_weight_contraction(s_, out_, in_, weight_);
     call.left = g_.data();
@@ -226,6 +228,13 @@ int main() {
       {"3x3_gaps", conv(2, 1, 2, 9, {4, 11}, 3, 1, 1, 1), Layout::GapAfterLine},
       {"grouped_strided_dilated", conv(2, 2, 3, 2, {9, 8}, 3, 2, 2, 2)},
       {"depthwise", conv(1, 5, 1, 1, {7, 19}, 3, 1, 1, 1)},
+      {"depthwise_strided", conv(2, 19, 1, 1, {9, 21}, 3, 2, 1, 1)},
+      {"depthwise_dilated", conv(1, 3, 1, 2, {6, 37}, 5, 1, 4, 2)},
+      {"depthwise_channels_last", conv(2, 10, 1, 1, {5, 9}, 3, 1, 1, 1), Layout::ChannelsLast},
+      {"depthwise_gaps", conv(1, 3, 1, 1, {5, 18}, 3, 1, 1, 1), Layout::GapAfterLine},
+      {"depthwise_1d", conv(2, 9, 1, 1, {70}, 4, 3, 2, 1)},
+      {"depthwise_3d", conv(1, 4, 1, 1, {3, 4, 10}, 3, 2, 1, 1)},
+      {"grouped", conv(1, 9, 3, 5, {6, 11}, 3, 1, 1, 1)},
       {"1x1", conv(1, 1, 17, 35, {7, 5}, 1, 1, 0, 1)},
       {"1x1_strided", conv(2, 1, 12, 109, {3, 5}, 1, 2, 0, 1)},
       {"1d", conv(3, 1, 4, 3, {40}, 5, 3, 2, 1)},

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-// The methods of one instruction set, and the choice among them: by the task's shape alone, never
-// by a timing. Compiled once per instruction set; kernels take nothing out of line from the
-// standard library, so that no instruction of theirs can be linked into code that runs on every
-// processor.
+// The methods of one instruction set, and the choice among them: by the task's
+// shape alone, never by a timing. Compiled once per instruction set; kernels
+// take nothing out of line from the standard library, so that no instruction of
+// theirs can be linked into code that runs on every processor.
 #include "method.h"
 #include "table.h"
 
@@ -10,12 +10,13 @@ namespace fpdet::inline FPDET_TARGET::kernels {
 namespace {
 
 /// The first that covers and suits a task is taken.
-const Method* const kMethods[] = {&kDirect, &kGrouped, &kBroadcast, &kTiled};
+const Method* const kMethods[] = {&kJoined,  &kDirect,    &kGroupSlabs,
+                                  &kGrouped, &kBroadcast, &kTiled};
 
 const Method* find(const Task& task) {
   const bool by_shape = task.tiles.method[0] == '\0';
   for (const Method* method : kMethods) {
-    if (!method->covers(task)) continue;
+    if ((task.part_count > 1) != (method == &kJoined) || !method->covers(task)) continue;
     if (by_shape ? method->suits(task) : __builtin_strcmp(method->name, task.tiles.method) == 0) {
       return method;
     }

@@ -1,55 +1,139 @@
 // SPDX-License-Identifier: MIT
-// Contractions of one or two rows and few terms (depthwise convolution, forward and grad_input): a
-// packed operand would be used once, so vectors of outputs along the last axis take their operands
-// straight from memory, under masks that make +0 of what lies outside.
+// Contractions of few rows (depthwise and narrow grouped convolution, forward
+// and grad_input): packed panels would be used too few times to pay. Lanes are
+// outputs along the last axis; the right operand lies in planes (planes.h),
+// where a term is one distance for all of them.
 #pragma once
 
-#include "micro.h"
-#include "pack.h"
-#include "task.h"
+#include "step.h"
+#include "vec.h"
 
 namespace fpdet::inline FPDET_TARGET::kernels {
 
-inline constexpr int64_t kDirectTerms = 256;     // most terms
-inline constexpr int64_t kDirectColumns = 4096;  // longest last axis
-inline constexpr int64_t kDirectRows = 2;
+inline constexpr int kDirectRows = 4;  // most rows at once
 
-/// One vector of outputs: the steps' sum over the terms.
-template <class T, class S>
-struct DirectSum {
-  const Entry* terms;
-  const Step* steps;
-  int64_t step_count;
-  const T* left;  ///< [term][rows], at the row
-  int64_t rows;
-  const S* base;  ///< the operand's element of lane 0 at a term of offset 0
-  int64_t stride;
-  const uint16_t* lanes;   ///< per term: lanes inside on the last axis
-  const uint16_t* inside;  ///< per term: all ones if inside on the other axes, else 0
+inline constexpr int64_t kDirectParts = 8;  // most parts at once
+
+inline constexpr int kDirectSums = 8;  // vectors of sums at once: they hide an addition's latency
+
+constexpr int direct_vectors(int rows) { return kDirectSums / rows; }
+
+/// A vector of outputs of a box.
+struct Spot {
+  int32_t plane;  ///< position in the planes
+  int32_t lanes;  ///< that are outputs, the first ones
+  int64_t out;    ///< elements from the box's first output
 };
 
-template <class T, class S, bool Fused>
-__attribute__((noinline)) V<T> direct_sum(const DirectSum<T, S>& a) {
-  V<T> stack[Schedule::kMaxDepth];
-  int64_t t = 0;
-  V<T> acc{};
-  for (const Step *step = a.steps, *end = step + a.step_count; step != end; ++step) {
-    acc = V<T>{};
-    for (const int64_t last = t + step->count; t < last; ++t) {
-      const uint32_t mask = static_cast<uint32_t>(a.lanes[t] & a.inside[t]);
-      const V<T> x = gather<T>(a.base + a.terms[t].offset, a.stride, mask);
-      const V<T> w = broadcast<T>(a.left[t * a.rows]);
-      if constexpr (Fused) {
-        acc = fma<T>(w, x, acc);
-      } else {
-        acc = acc + w * x;
+template <class T>
+struct DirectArguments {
+  const Step* steps;
+  int64_t step_count;
+  const int32_t* offsets;  ///< [term]
+  const T* left;           ///< [term][row]
+  const T* planes;
+  const Spot* spots;
+  const T* bias;  ///< [row], or null
+  T* stack;       ///< [level][row][vector], then the sums where `out` is null
+  T* out;         ///< the box's first output, or null
+  int64_t out_row;
+  int64_t out_end;  ///< outputs below this distance from `out` are written later
+                    ///< or by this call
+};
+
+template <class T>
+using Direct = void (*)(const DirectArguments<T>&);
+
+template <class T, int Rows, int Vectors, bool Fused>
+__attribute__((noinline)) void direct(const DirectArguments<T>& a) {
+  constexpr int kW = kLanes<T>;
+  const T* x[Vectors];
+  for (int v = 0; v < Vectors; ++v) x[v] = a.planes + a.spots[v].plane;
+  const T* left = a.left;
+  const int32_t* offset = a.offsets;
+  V<T> acc[Rows][Vectors];
+  const auto place = [&](int level, int r, int v) {
+    return a.stack + ((level * Rows + r) * Vectors + v) * kW;
+  };
+  for (const Step *step = a.steps, *end = step + a.step_count;;) {
+#pragma GCC unroll 16
+    for (int r = 0; r < Rows; ++r) {
+#pragma GCC unroll 16
+      for (int v = 0; v < Vectors; ++v) acc[r][v] = V<T>{};
+    }
+    for (const int32_t* last = offset + step->count; offset != last; ++offset) {
+      V<T> b[Vectors];
+#pragma GCC unroll 16
+      for (int v = 0; v < Vectors; ++v) b[v] = load<T>(x[v] + *offset);
+#pragma GCC unroll 16
+      for (int r = 0; r < Rows; ++r) {
+        const V<T> w = broadcast<T>(left[r]);
+#pragma GCC unroll 16
+        for (int v = 0; v < Vectors; ++v) {
+          if constexpr (Fused) {
+            acc[r][v] = fma<T>(w, b[v], acc[r][v]);
+          } else {
+            acc[r][v] = acc[r][v] + w * b[v];
+          }
+        }
       }
+      left += Rows;
     }
     int level = step->level;
-    for (int f = 0; f < step->folds; ++f) acc = stack[--level] + acc;
-    stack[level] = acc;
+    for (int f = 0; f < step->folds; ++f) {
+      --level;
+#pragma GCC unroll 16
+      for (int r = 0; r < Rows; ++r) {
+#pragma GCC unroll 16
+        for (int v = 0; v < Vectors; ++v) acc[r][v] = load<T>(place(level, r, v)) + acc[r][v];
+      }
+    }
+    if (++step == end) break;
+#pragma GCC unroll 16
+    for (int r = 0; r < Rows; ++r) {
+#pragma GCC unroll 16
+      for (int v = 0; v < Vectors; ++v) store<T>(place(level, r, v), acc[r][v]);
+    }
   }
-  return acc;
+  if (a.bias != nullptr) {
+#pragma GCC unroll 16
+    for (int r = 0; r < Rows; ++r) {
+      const V<T> b = broadcast<T>(a.bias[r]);
+#pragma GCC unroll 16
+      for (int v = 0; v < Vectors; ++v) acc[r][v] = acc[r][v] + b;
+    }
+  }
+#pragma GCC unroll 16
+  for (int r = 0; r < Rows; ++r) {
+#pragma GCC unroll 16
+    for (int v = 0; v < Vectors; ++v) {
+      if (a.out == nullptr) {
+        store<T>(place(0, r, v), acc[r][v]);
+        continue;
+      }
+      const Spot& spot = a.spots[v];
+      T* to = a.out + (r * a.out_row + spot.out);
+      if (spot.lanes == kW || spot.out + kW <= a.out_end) {
+        store<T>(to, acc[r][v]);
+      } else {
+        store_first<T>(to, acc[r][v], spot.lanes);
+      }
+    }
+  }
+}
+
+/// direct<T, rows, vectors, fused>; vectors is direct_vectors(rows), or half of
+/// it for 1 or 2 rows.
+template <class T, bool Fused, int Rows = kDirectRows>
+Direct<T> find_direct(int rows, int vectors) {
+  if (rows != Rows) {
+    if constexpr (Rows > 1) return find_direct<T, Fused, Rows - 1>(rows, vectors);
+  }
+  constexpr int kMost = direct_vectors(Rows);
+  if constexpr (Rows <= 2) {
+    if (vectors != kMost) return direct<T, Rows, kMost / 2, Fused>;
+  }
+  return direct<T, Rows, kMost, Fused>;
 }
 
 }  // namespace fpdet::inline FPDET_TARGET::kernels

@@ -1,134 +1,232 @@
 // SPDX-License-Identifier: MIT
-// Work items of the direct method (direct.h): rows of outputs along the last axis.
+// Work items of the direct method (direct.h): boxes of outputs of one group and
+// sample.
 #pragma once
 
-#include "chunks.h"
-#include "direct.h"
+#include "direct_plan.h"
+#include "left.h"
 #include "output.h"
+#include "run_steps.h"
 
 namespace fpdet::inline FPDET_TARGET::kernels {
-
-template <class T>
-struct DirectSizes {
-  int64_t terms, steps, lanes, inside, offsets;
-
-  explicit DirectSizes(const Task& task) {
-    const int64_t vectors = ceil_div(task.problem.cols.d[3], kLanes<T>);
-    terms = aligned(task.terms * PlaceList::kBytesPerEntry);
-    steps = aligned(task.terms * static_cast<int64_t>(sizeof(Step)));
-    lanes = aligned(task.terms * vectors * static_cast<int64_t>(sizeof(uint16_t)));
-    inside = aligned(task.terms * static_cast<int64_t>(sizeof(uint16_t)));
-    offsets = aligned(kLanes<T> * static_cast<int64_t>(sizeof(int64_t)));
-  }
-  int64_t total() const { return terms + steps + lanes + inside + offsets; }
-};
 
 template <class T, class S>
 class DirectRunner {
  public:
-  DirectRunner(const Task& task, void* scratch) : task_(task) {
-    const DirectSizes<T> sizes(task);
+  DirectRunner(const Task& task, void* scratch)
+      : task_(task),
+        box_(direct_box<T>(task)),
+        layout_(Parts(task), box_),
+        planes_(static_cast<T*>(scratch)),
+        copier_(task.problem, layout_, planes_) {
+    const DirectSizes<T> sizes(task, box_);
     Carver carver(scratch);
-    terms_.place(carver.take(sizes.terms), task.terms);
-    steps_ = carver.take<Step>(sizes.steps);
-    lanes_ = carver.take<uint16_t>(sizes.lanes);
-    inside_ = carver.take<uint16_t>(sizes.inside);
-    offsets_ = carver.take<int64_t>(sizes.offsets);
+    carver.take(sizes.planes);
+    auto* left = carver.take<T>(sizes.left);
+    bias_ = carver.take<T>(sizes.bias);
+    stack_ = carver.take<T>(sizes.stack);
+    auto* offsets = carver.take<int32_t>(sizes.terms);
+    auto* left_terms = carver.take<int64_t>(sizes.left_terms);
+    auto* steps = carver.take<Step>(sizes.steps);
+    spots_ = carver.take<Spot>(sizes.spots);
 
-    const Operand& operand = task.problem.right;
-    UnsafeAxes all(operand, task.problem.cols, task.problem.terms);
-    for (bool& axis : all.axis) axis = true;
-    PlaceWriter writer(operand.term, Place{}, task.problem.terms, all, terms_);
-    step_count_ = Chunks(task).next(writer, steps_);
-    make_lanes();
-    for (int l = 0; l < kLanes<T>; ++l) offsets_[l] = l * task.problem.out.col.w[3];
+    const Parts parts(task);
+    for (int64_t i = 0; i < parts.count; ++i) {
+      const int64_t terms = parts[i].terms.product();
+      const int64_t step_count = list_terms(parts[i], terms, offsets, left_terms, steps);
+      parts_[i] = {terms, step_count, steps, offsets, left_terms, left};
+      const int64_t room = at_least(terms, 1);
+      steps += room;
+      offsets += room;
+      left_terms += room;
+      left += room * task.rows;
+    }
+    for (int l = 0; l < kLanes<T>; ++l) lane_offsets_[l] = l * task.problem.out.col.w[3];
+    list_spots(box_);
   }
 
   void run(int64_t item) {
-    const Digits& cols = task_.problem.cols;
-    const int64_t group = item / cols.d[0];
-    Digits c{{item % cols.d[0], 0, 0, 0}};
-    for (c.d[1] = 0; c.d[1] < cols.d[1]; ++c.d[1]) {
-      for (c.d[2] = 0; c.d[2] < cols.d[2]; ++c.d[2]) {
-        c.d[3] = 0;
-        line(group, c);
+    const Parts parts(task_);
+    const DirectBoxes boxes(parts, box_);
+    Box first;
+    for (int i = kAxes - 1; i >= 0; --i) {
+      first.x[i] = item % boxes.count[i] * box_.x[i];
+      item /= boxes.count[i];
+    }
+    const int64_t group = item % task_.problem.groups, sample = item / task_.problem.groups;
+    if (group != group_) begin_group(group);
+
+    const Operand& right = task_.problem.right;
+    int64_t zero = right.origin.offset;  // of coordinates 0
+    for (int i = 0; i < kAxes; ++i) zero -= right.origin.x[i] * layout_.axis[i].memory;
+    zero += group * right.group_offset + sample * right.outer.offset.w[0];
+    copier_.copy(static_cast<const S*>(task_.right) + zero, first,
+                 size_of(all_columns(parts), first));
+
+    const Digits col{{sample, first.x[0], first.x[1], first.x[2]}};
+    for (int64_t i = 0; i < parts.count; ++i) {
+      const Digits& cols = parts[i].cols;
+      const Box size = size_of(Box{{cols.d[1], cols.d[2], cols.d[3]}}, first);
+      if (size.x[0] <= 0 || size.x[1] <= 0 || size.x[2] <= 0) continue;
+      if (!listed(size)) list_spots(size);
+      S* out = static_cast<S*>(task_.out) + parts[i].out.offset(group, Digits{{0, 0, 0, 0}}, col);
+      for (int64_t tile = 0; tile < task_.row_tiles; ++tile) {
+        if (task_.arithmetic.fused) {
+          multiply<true>(parts_[i], row_tile(task_, tile), size, out);
+        } else {
+          multiply<false>(parts_[i], row_tile(task_, tile), size, out);
+        }
       }
     }
   }
 
  private:
-  int64_t vectors() const { return ceil_div(task_.problem.cols.d[3], kLanes<T>); }
+  struct Part {
+    int64_t terms, step_count;
+    const Step* steps;
+    const int32_t* offsets;
+    const int64_t* left_terms;
+    T* left;  ///< [tile][term][row of the tile]
+  };
 
-  void make_lanes() {
-    const Operand& operand = task_.problem.right;
-    for (int64_t v = 0; v < vectors(); ++v) {
-      for (int64_t t = 0; t < task_.terms; ++t) {
-        uint32_t mask = 0;
-        for (int l = 0; l < kLanes<T>; ++l) {
-          const int64_t col = v * kLanes<T> + l;
-          const int64_t x =
-              operand.origin.x[2] + operand.outer.step[2] * col + terms_.entry[t].x[2];
-          const bool in = col < task_.problem.cols.d[3] && x >= 0 && x < operand.extent[2];
-          mask |= static_cast<uint32_t>(in) << l;
+  /// Outputs from `first` on that lie in the box and among `all`.
+  Box size_of(const Box& all, const Box& first) const {
+    Box size;
+    for (int i = 0; i < kAxes; ++i) size.x[i] = at_most(box_.x[i], all.x[i] - first.x[i]);
+    return size;
+  }
+
+  /// Distances of the terms in the sequence in which they are visited, and their steps.
+  int64_t list_terms(const Contraction& c, int64_t terms, int32_t* offsets, int64_t* left_terms,
+                     Step* steps) const {
+    if (terms == 0) {
+      *steps = {0, 0, 0, true};
+      return 1;
+    }
+    const Schedule schedule(task_.order, terms, task_.permutation);
+    return RunSteps(schedule).next(terms, steps, [&](int64_t first, int64_t stride, int64_t n) {
+      for (int64_t i = 0; i < n; ++i) {
+        const Digits term = c.terms.decode(schedule.term(first + i * stride));
+        *offsets++ = static_cast<int32_t>(layout_.offset(c.right, term));
+        *left_terms++ = c.left.term.offset.dot(term);
+      }
+    });
+  }
+
+  /// The left operand of a group as [tile][term][row of the tile], and its
+  /// biases.
+  void begin_group(int64_t group) {
+    group_ = group;
+    const Parts parts(task_);
+    for (int64_t i = 0; i < parts.count; ++i) {
+      const Part& part = parts_[i];
+      const Operand& left = parts[i].left;
+      const int64_t row = left.outer.offset.w[0];
+      const S* data =
+          static_cast<const S*>(task_.left) + (group * left.group_offset + left.origin.offset);
+      for (int64_t j = 0; j < task_.row_tiles; ++j) {
+        const RowTile tile = row_tile(task_, j);
+        T* to = part.left + tile.first * part.terms;
+        const S* from = data + tile.first * row;
+        for (int64_t t = 0; t < part.terms; ++t) {
+          for (int r = 0; r < tile.rows; ++r) {
+            *to++ = to_accumulator<T>(from[r * row + part.left_terms[t]]);
+          }
         }
-        lanes_[v * task_.terms + t] = static_cast<uint16_t>(mask);
+      }
+    }
+    if (task_.bias == nullptr) return;
+    for (int64_t r = 0; r < task_.rows; ++r) {
+      const int64_t number = group * task_.rows + r;
+      bias_[r] = to_accumulator<T>(static_cast<const S*>(task_.bias)[number * task_.bias_stride]);
+    }
+  }
+
+  /// Whether the list of spots begins with those of this box.
+  bool listed(const Box& box) const {
+    const Box& all = listed_box_;
+    return box.x[2] == all.x[2] && ((box.x[1] == all.x[1] && box.x[0] <= all.x[0]) ||
+                                    (box.x[1] <= all.x[1] && box.x[0] == 1 && all.x[0] == 1));
+  }
+
+  void list_spots(const Box& box) {
+    constexpr int64_t kW = kLanes<T>;
+    listed_box_ = box;
+    const Weights& out = task_.problem.out.col;
+    Spot* spot = spots_;
+    for (int64_t x0 = 0; x0 < box.x[0]; ++x0) {
+      for (int64_t x1 = 0; x1 < box.x[1]; ++x1) {
+        for (int64_t x2 = 0; x2 < box.x[2]; x2 += kW, ++spot) {
+          // The last vector of a row lies back over its neighbour: equal
+          // outputs, twice.
+          const int64_t x = at_least(at_most(x2, box.x[2] - kW), 0);
+          spot->plane = static_cast<int32_t>(layout_.position(x0, x1, x));
+          spot->lanes = static_cast<int32_t>(at_most(box.x[2], kW));
+          spot->out = x0 * out.w[1] + x1 * out.w[2] + x * out.w[3];
+        }
       }
     }
   }
 
-  /// The outputs along the last axis that begin at column c.
-  void line(int64_t group, const Digits& c) {
-    const Operand& operand = task_.problem.right;
-    const Place at = operand.origin + operand.outer.place(c);
-    for (int64_t t = 0; t < task_.terms; ++t) {
-      const Entry& e = terms_.entry[t];
-      const bool in = at.x[0] + e.x[0] >= 0 && at.x[0] + e.x[0] < operand.extent[0] &&
-                      at.x[1] + e.x[1] >= 0 && at.x[1] + e.x[1] < operand.extent[1];
-      inside_[t] = in ? uint16_t{0xffff} : uint16_t{0};
+  template <bool Fused>
+  void multiply(const Part& part, const RowTile& tile, const Box& size, S* out) {
+    const int64_t spots = size.x[0] * size.x[1] * ceil_div(size.x[2], kLanes<T>);
+    const Output& output = task_.problem.out;
+    DirectArguments<T> a;
+    a.steps = part.steps;
+    a.step_count = part.step_count;
+    a.offsets = part.offsets;
+    a.planes = planes_;
+    a.left = part.left + tile.first * part.terms;
+    a.bias = task_.bias == nullptr ? nullptr : bias_ + tile.first;
+    a.stack = stack_;
+    a.out = nullptr;
+    a.out_row = output.row.w[0];
+    out += tile.first * a.out_row;
+    if constexpr (__is_same(T, S)) {
+      if (output.col.w[3] == 1) a.out = out;
     }
-    const Output& out = task_.problem.out;
-    DirectSum<T, S> a;
-    a.terms = terms_.entry;
-    a.steps = steps_;
-    a.step_count = step_count_;
-    a.rows = task_.rows;
-    a.stride = operand.outer.offset.w[3];
-    a.inside = inside_;
-    const S* data = static_cast<const S*>(task_.right) + group * operand.group_offset;
-    for (int64_t row = 0; row < task_.rows; ++row) {
-      const int64_t number = group * task_.rows + row;
-      a.left = static_cast<const T*>(task_.packed_left) + group * task_.rows * task_.terms + row;
-      S* to = static_cast<S*>(task_.out) + out.offset(group, task_.problem.rows.decode(row), c);
-      for (int64_t v = 0; v < vectors(); ++v) {
-        const int64_t first = v * kLanes<T>;
-        a.base = data + (at.offset + first * a.stride);
-        a.lanes = lanes_ + v * task_.terms;
-        V<T> sum = task_.arithmetic.fused ? direct_sum<T, S, true>(a) : direct_sum<T, S, false>(a);
-        if (task_.bias != nullptr) {
-          const S b = static_cast<const S*>(task_.bias)[number * task_.bias_stride];
-          sum = add<T>(sum, broadcast<T>(to_accumulator<T>(b)));
+    const bool dense = (size.x[1] == 1 || output.col.w[2] == size.x[2]) &&
+                       (size.x[0] == 1 || output.col.w[1] == size.x[1] * size.x[2]);
+    a.out_end = dense ? size.x[0] * size.x[1] * size.x[2] : 0;
+
+    const int most = direct_vectors(tile.rows);
+    for (int64_t v = 0; v < spots; v += most) {
+      int vectors = most;
+      if (tile.rows <= 2 && spots - v <= most / 2) vectors = most / 2;
+      a.spots = spots_ + v;
+      if (spots - v < vectors) a.spots = last_spots(v, spots, vectors);
+      find_direct<T, Fused>(tile.rows, vectors)(a);
+      if (a.out != nullptr) continue;
+      const int n = static_cast<int>(at_most(spots - v, vectors));
+      for (int r = 0; r < tile.rows; ++r) {
+        for (int i = 0; i < n; ++i) {
+          convert<T, S>(task_, stack_ + (r * vectors + i) * kLanes<T>, a.spots[i].lanes,
+                        out + (r * a.out_row + a.spots[i].out), lane_offsets_);
         }
-        const int n = static_cast<int>(at_most(task_.problem.cols.d[3] - first, kLanes<T>));
-        if constexpr (__is_same(T, S)) {
-          if (out.col.w[3] == 1) {
-            store_first<T>(to + first, sum, n);
-            continue;
-          }
-        }
-        T lanes[kLanes<T>];
-        store<T>(lanes, sum);
-        convert<T, S>(task_, lanes, n, to + first * out.col.w[3], offsets_);
       }
     }
+  }
+
+  /// Spots v to the last one, which is repeated.
+  const Spot* last_spots(int64_t v, int64_t spots, int vectors) {
+    for (int i = 0; i < vectors; ++i) last_[i] = spots_[at_most(v + i, spots - 1)];
+    return last_;
   }
 
   const Task& task_;
-  PlaceList terms_;
-  Step* steps_;
-  uint16_t* lanes_;
-  uint16_t* inside_;
-  int64_t* offsets_;
-  int64_t step_count_ = 0;
+  Box box_;
+  PlaneLayout<T> layout_;
+  T* planes_;
+  PlaneCopier<T, S> copier_;
+  Part parts_[kDirectParts];
+  T* bias_;
+  T* stack_;
+  Spot* spots_;
+  Spot last_[direct_vectors(1)];
+  Box listed_box_;
+  int64_t group_ = -1;
+  int64_t lane_offsets_[kLanes<T>];
 };
 
 }  // namespace fpdet::inline FPDET_TARGET::kernels

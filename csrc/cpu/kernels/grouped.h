@@ -12,10 +12,11 @@ inline constexpr int64_t kGroupedMostColumns = 64;  // of a contraction that is 
 
 template <class T>
 struct GroupedArguments {
-  const T* left;         ///< [term][lane]
-  const T* right;        ///< [column][term][lane]
-  int64_t right_column;  ///< elements from column to column
-  T* stack;              ///< [level][column][lane]
+  const T* left;   ///< [term][lane]
+  const T* right;  ///< at distance offsets[term] + columns[column]: [lane]
+  const int32_t* offsets;
+  const int32_t* columns;
+  T* stack;  ///< [level][column][lane]
   const Step* steps;
   int64_t step_count;
 };
@@ -26,7 +27,10 @@ using Grouped = void (*)(const GroupedArguments<T>&);
 template <class T, int Columns, bool Fused>
 __attribute__((noinline)) void grouped(const GroupedArguments<T>& a) {
   constexpr int kW = kLanes<T>;
-  int64_t t = 0;
+  const T* right[Columns];
+  for (int c = 0; c < Columns; ++c) right[c] = a.right + a.columns[c];
+  const T* left = a.left;
+  const int32_t* offset = a.offsets;
   for (const Step *step = a.steps, *end = step + a.step_count; step != end; ++step) {
     V<T> acc[Columns];
     const auto place = [&](int level, int c) { return a.stack + (level * Columns + c) * kW; };
@@ -34,11 +38,11 @@ __attribute__((noinline)) void grouped(const GroupedArguments<T>& a) {
     for (int c = 0; c < Columns; ++c) {
       acc[c] = step->begins ? V<T>{} : load<T>(place(step->level, c));
     }
-    for (const int64_t last = t + step->count; t < last; ++t) {
-      const V<T> x = load<T>(a.left + t * kW);
+    for (const int32_t* last = offset + step->count; offset != last; ++offset, left += kW) {
+      const V<T> x = load<T>(left);
 #pragma GCC unroll 16
       for (int c = 0; c < Columns; ++c) {
-        const V<T> y = load<T>(a.right + c * a.right_column + t * kW);
+        const V<T> y = load<T>(right[c] + *offset);
         if constexpr (Fused) {
           acc[c] = fma<T>(x, y, acc[c]);
         } else {

@@ -10,7 +10,7 @@ namespace fpdet::inline FPDET_TARGET::kernels {
 
 template <class T>
 struct GroupedSizes {
-  int64_t left, right, stack, lanes, terms, steps, work;
+  int64_t left, right, stack, lanes, terms, steps, work, offsets, columns;
 
   explicit GroupedSizes(const Task& task) {
     left = aligned(task.chunk * kVectorBytes);
@@ -20,8 +20,12 @@ struct GroupedSizes {
     terms = aligned(task.chunk * PlaceList::kBytesPerEntry);
     steps = aligned(task.chunk * static_cast<int64_t>(sizeof(Step)));
     work = aligned(Packer<T, T>::work_bytes(task.chunk));
+    offsets = aligned(task.chunk * static_cast<int64_t>(sizeof(int32_t)));
+    columns = aligned(kGroupedColumns * static_cast<int64_t>(sizeof(int32_t)));
   }
-  int64_t total() const { return left + right + stack + lanes + 2 * terms + steps + work; }
+  int64_t total() const {
+    return left + right + stack + lanes + 2 * terms + steps + work + offsets + columns;
+  }
 };
 
 template <class T, class S>
@@ -41,6 +45,11 @@ class GroupedRunner {
     right_terms_.place(carver.take(sizes.terms), task.chunk);
     steps_ = carver.take<Step>(sizes.steps);
     work_ = carver.take(sizes.work);
+    offsets_ = carver.take<int32_t>(sizes.offsets);
+    columns_ = carver.take<int32_t>(sizes.columns);
+    const auto column = static_cast<int32_t>(task.chunk * kLanes<T>);
+    for (int32_t t = 0; t < task.chunk; ++t) offsets_[t] = t * kLanes<T>;
+    for (int32_t c = 0; c < kGroupedColumns; ++c) columns_[c] = c * column;
   }
 
   void run(int64_t item) {
@@ -56,14 +65,13 @@ class GroupedRunner {
                              left, unsafe_left_, work_, task_.chunk);
     Packer<T, S> right_packer(static_cast<const S*>(task_.right) + first_group * right.group_offset,
                               right, unsafe_right_, work_, task_.chunk);
-    GroupedArguments<T> a{left_, right_, 0, stack_, steps_, 0};
+    GroupedArguments<T> a{left_, right_, offsets_, columns_, stack_, steps_, 0};
     for (Chunks chunks(task_), twin(task_); !chunks.done();) {
       PlaceWriter left_writer(left.term, Place{}, task_.problem.terms, unsafe_left_, left_terms_);
       PlaceWriter right_writer(right.term, Place{}, task_.problem.terms, unsafe_right_,
                                right_terms_);
       a.step_count = chunks.next(left_writer, steps_);
       twin.next(right_writer, steps_);
-      a.right_column = right_terms_.count * kLanes<T>;
       list_groups(left, unsafe_left_, Place{}, n);
       left_packer.lists_changed();
       left_packer.pack(lanes_, 0, n, kLanes<T>, left_terms_, left_, kLanes<T>);
@@ -71,8 +79,7 @@ class GroupedRunner {
         const Digits col = task_.problem.cols.decode(first_col + c);
         list_groups(right, unsafe_right_, right.outer.place(col), n);
         right_packer.lists_changed();
-        right_packer.pack(lanes_, 0, n, kLanes<T>, right_terms_, right_ + c * a.right_column,
-                          kLanes<T>);
+        right_packer.pack(lanes_, 0, n, kLanes<T>, right_terms_, right_ + columns_[c], kLanes<T>);
       }
       (task_.arithmetic.fused ? find_grouped<T, true>(columns)
                               : find_grouped<T, false>(columns))(a);
@@ -124,6 +131,8 @@ class GroupedRunner {
   PlaceList lanes_, left_terms_, right_terms_;
   Step* steps_;
   char* work_;
+  int32_t* offsets_;
+  int32_t* columns_;
 };
 
 }  // namespace fpdet::inline FPDET_TARGET::kernels

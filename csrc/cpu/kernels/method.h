@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A method: one way to carry out a contraction, with the definition's bits. Each stands in a file
-// of its name; contraction.cpp lists them.
+// A method: one way to carry out a contraction, with the definition's bits.
+// Each stands in a file of its name; contraction.cpp lists them.
 #pragma once
 
 #include "../../core/environment.h"
@@ -11,7 +11,8 @@ namespace fpdet::inline FPDET_TARGET::kernels {
 struct Method {
   const char* name;
   bool (*covers)(const Task&);  ///< it can give the definition's bits
-  bool (*suits)(const Task&);   ///< it is the fastest for this shape, among those that cover it
+  bool (*suits)(const Task&);   ///< it is the fastest for this shape, among
+                                ///< those that cover it
   void (*plan)(Task&);          ///< sets items, tiles and memory
   /// Pieces [begin, end) of left_items: a packed operand that all items share.
   void (*pack_left)(const Task&, int64_t begin, int64_t end);
@@ -19,10 +20,12 @@ struct Method {
   void (*run)(const Task&, void* scratch, int64_t begin, int64_t end);
 };
 
-extern const Method kDirect;     ///< one or two rows, few terms: operands straight from memory
-extern const Method kGrouped;    ///< many groups of one row and few columns: lanes are groups
-extern const Method kBroadcast;  ///< long sums (grad_weight): lanes are rows, columns are scalars
-extern const Method kTiled;      ///< packed panels, registers hold rows x columns: every shape
+extern const Method kDirect;      ///< few rows: lanes are outputs along lines of zero-padded planes
+extern const Method kJoined;      ///< direct, for several parts at once over the same planes
+extern const Method kGroupSlabs;  ///< many groups of few outputs, ascending terms: lanes are groups
+extern const Method kGrouped;     ///< many groups of one row and few columns: lanes are groups
+extern const Method kBroadcast;   ///< long sums (grad_weight): lanes are rows, columns are scalars
+extern const Method kTiled;       ///< packed panels, registers hold rows x columns: every shape
 
 /// Calls plan_typed.operator()<accumulator's type>(task).
 template <class F>
@@ -34,7 +37,8 @@ void plan_for_accumulator(Task& task, F&& plan_typed) {
   }
 }
 
-/// Runs items on a Runner<accumulator's type, element type> of this thread, under the rounding.
+/// Runs items on a Runner<accumulator's type, element type> of this thread,
+/// under the rounding.
 template <template <class, class> class Runner>
 void run_items(const Task& task, void* scratch, int64_t begin, int64_t end) {
   const EnvironmentGuard guard(task.arithmetic.rounding);

@@ -4,7 +4,6 @@
 
 #include "micro.h"
 #include "task.h"
-#include "vec.h"
 
 namespace fpdet::inline FPDET_TARGET::kernels {
 

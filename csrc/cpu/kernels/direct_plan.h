@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: MIT
+// Boxes and memory of the direct method (direct_runner.h).
+#pragma once
+
+#include "direct.h"
+#include "planes.h"
+
+namespace fpdet::inline FPDET_TARGET::kernels {
+
+inline constexpr int64_t kPlaneBytes = int64_t{24} << 10;       // wanted: stays in the first cache
+inline constexpr int64_t kMostPlaneBytes = int64_t{192} << 10;  // before boxes become thin
+inline constexpr int64_t kThinBox = 8;                          // output rows
+
+/// Most columns of a part along each axis.
+inline Box all_columns(const Parts& parts) {
+  Box all;
+  for (int i = 0; i < kAxes; ++i) {
+    for (int64_t p = 0; p < parts.count; ++p) {
+      all.x[i] = at_least(all.x[i], parts[p].cols.d[i + 1]);
+    }
+  }
+  return all;
+}
+
+/// Terms of all parts, at least one each.
+inline int64_t all_terms(const Parts& parts) {
+  int64_t sum = 0;
+  for (int64_t p = 0; p < parts.count; ++p) sum += at_least(parts[p].terms.product(), 1);
+  return sum;
+}
+
+/// Outputs of a box; the planned one, which the last boxes of an axis fall
+/// short of.
+template <class T>
+Box direct_box(const Task& task) {
+  Box box = all_columns(Parts(task));
+  const auto bytes = [&] {
+    return PlaneLayout<T>(Parts(task), box).size() * static_cast<int64_t>(sizeof(T));
+  };
+  if (task.tiles.columns > 0) {
+    box.x[0] = 1;
+    box.x[1] = at_most(box.x[1], at_least(task.tiles.rows, 1));
+    box.x[2] = at_most(box.x[2], task.tiles.columns);
+  }
+  for (int axis = 0; axis < kAxes; ++axis) {
+    const int64_t all = box.x[axis];
+    for (int64_t parts = 2; box.x[axis] > 1 && bytes() > kPlaneBytes; parts += 1 + parts / 4) {
+      const int64_t part = ceil_div(all, parts);
+      const int64_t thin = axis == 2 ? 16 * kLanes<T> : axis == 1 ? kThinBox : 1;
+      if (part < thin && bytes() <= kMostPlaneBytes) break;
+      box.x[axis] = part;
+    }
+  }
+  return box;
+}
+
+/// How many boxes there are along each axis.
+struct DirectBoxes {
+  int64_t count[kAxes];
+
+  DirectBoxes(const Parts& parts, const Box& box) {
+    const Box all = all_columns(parts);
+    for (int i = 0; i < kAxes; ++i) count[i] = ceil_div(all.x[i], box.x[i]);
+  }
+  int64_t product() const { return count[0] * count[1] * count[2]; }
+};
+
+template <class T>
+struct DirectSizes {
+  int64_t planes, left, bias, stack, terms, left_terms, steps, spots;
+
+  DirectSizes(const Task& task, const Box& box) {
+    constexpr int64_t kSize = sizeof(T);
+    const int64_t all = all_terms(Parts(task));
+    planes = aligned(PlaneLayout<T>(Parts(task), box).size() * kSize);
+    left = aligned(task.rows * all * kSize);
+    bias = aligned(task.rows * kSize);
+    stack = aligned(Schedule::kMaxDepth * kDirectSums * kVectorBytes);
+    terms = aligned(all * static_cast<int64_t>(sizeof(int32_t)));
+    left_terms = aligned(all * static_cast<int64_t>(sizeof(int64_t)));
+    steps = aligned(all * static_cast<int64_t>(sizeof(Step)));
+    const int64_t vectors = box.x[0] * box.x[1] * ceil_div(box.x[2], kLanes<T>);
+    spots = aligned(vectors * static_cast<int64_t>(sizeof(Spot)));
+  }
+  int64_t total() const {
+    return planes + left + bias + stack + terms + left_terms + steps + spots;
+  }
+};
+
+}  // namespace fpdet::inline FPDET_TARGET::kernels

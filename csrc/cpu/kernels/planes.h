@@ -1,0 +1,261 @@
+// SPDX-License-Identifier: MIT
+// Planes: a box of outputs' part of the right operand, copied to scratch with
+// the zeros that lie around it, and taken apart by the outputs' stride (its
+// phases). There, every tap of every output is the same distance away,
+//
+//   right(output, term) = planes[position(output) + offset(term)]
+//
+// without a mask and, along the last axis, without a gap: vectors of outputs
+// are plain loads.
+#pragma once
+
+#include "plan.h"
+#include "vec.h"
+
+namespace fpdet::inline FPDET_TARGET::kernels {
+
+inline constexpr int64_t kMostPhases = 4;  // largest stride that is taken apart
+
+/// Contractions that read one right operand at the same outputs' steps: the
+/// parts of one pass.
+struct Parts {
+  const Contraction* begin;
+  int64_t count;
+
+  explicit Parts(const Task& task)
+      : begin(task.part_count > 1 ? task.parts : &task.problem), count(task.part_count) {}
+  const Contraction& operator[](int64_t i) const { return begin[i]; }
+};
+
+/// One axis of the planes, for boxes of a given number of outputs.
+struct PlaneAxis {
+  int64_t step = 1;    ///< coordinates from output to output
+  int64_t low = 0;     ///< coordinate of the lowest tap of output 0
+  int64_t memory = 0;  ///< elements from coordinate to coordinate
+  int64_t phases = 0;  ///< those that some tap meets
+  int64_t phase[kMostPhases] = {};
+  int64_t slot[kMostPhases] = {};  ///< of each phase, among those that are met
+  int64_t reach = 0;               ///< positions of the farthest tap from an output's own
+  int64_t length = 0;              ///< positions of one phase: reach + outputs of a box
+
+  PlaneAxis() = default;
+  PlaneAxis(const Parts& parts, int axis) {
+    const Operand& operand = parts[0].right;
+    step = operand.outer.step[axis];
+    memory = operand.outer.offset.w[axis + 1] / step;
+    bool any = false;
+    for_each_tap(parts, axis, [&](int64_t x) {
+      low = any ? at_most(low, x) : x;
+      any = true;
+    });
+    bool met[kMostPhases] = {};
+    for_each_tap(parts, axis, [&](int64_t x) {
+      met[(x - low) % step] = true;
+      reach = at_least(reach, (x - low) / step);
+    });
+    for (int64_t p = 0; p < step; ++p) {
+      slot[p] = phases;
+      if (met[p]) phase[phases++] = p;
+    }
+  }
+
+ private:
+  /// Calls f(coordinate of a tap of output 0).
+  template <class F>
+  static void for_each_tap(const Parts& parts, int axis, F&& f) {
+    for (int64_t i = 0; i < parts.count; ++i) {
+      const Operand& operand = parts[i].right;
+      for (int64_t t = 0; t < parts[i].terms.d[axis + 1]; ++t) {
+        f(operand.origin.x[axis] + t * operand.term.step[axis]);
+      }
+    }
+  }
+};
+
+/// Outputs of a box along the three spatial axes.
+struct Box {
+  int64_t x[kAxes] = {1, 1, 1};
+};
+
+/// Whether the operand's outer and term digits walk the same grid, and its
+/// strides are small.
+inline bool has_planes(const Contraction& c) {
+  for (int i = 0; i < kAxes; ++i) {
+    const int64_t step = c.right.outer.step[i];
+    if (step < 1 || step > kMostPhases) return false;
+    const int64_t along = c.right.outer.offset.w[i + 1];
+    if (along % step != 0) return false;
+    if (c.right.term.offset.w[i + 1] != c.right.term.step[i] * (along / step)) return false;
+  }
+  return true;
+}
+
+/// Whether no element of the left operand can lie outside it.
+inline bool left_is_whole(const Operand& left) {
+  for (int i = 0; i < kAxes; ++i) {
+    if (left.outer.step[i] != 0 || left.term.step[i] != 0) return false;
+  }
+  return true;
+}
+
+/// The layout: [channel][phases of the three axes][position], a channel being a
+/// term's digit 0.
+template <class T>
+struct PlaneLayout {
+  PlaneAxis axis[kAxes];
+  int64_t channels, phase_size = 1, channel_size = 1;
+
+  PlaneLayout(const Parts& parts, const Box& box) : channels(parts[0].terms.d[0]) {
+    for (int i = 0; i < kAxes; ++i) {
+      axis[i] = PlaneAxis(parts, i);
+      axis[i].length = axis[i].reach + box.x[i];
+      phase_size *= axis[i].length;
+      channel_size *= axis[i].phases;
+    }
+    phase_size += kLanes<T>;  // the last vector of a phase may end beyond it
+    channel_size *= phase_size;
+  }
+
+  int64_t size() const { return channels * channel_size; }
+
+  /// Of a term of one of the parts.
+  int64_t offset(const Operand& right, const Digits& term) const {
+    int64_t phase = 0, position = 0;
+    for (int i = 0; i < kAxes; ++i) {
+      const int64_t u = right.origin.x[i] + right.term.step[i] * term.d[i + 1] - axis[i].low;
+      phase = phase * axis[i].phases + axis[i].slot[u % axis[i].step];
+      position = position * axis[i].length + u / axis[i].step;
+    }
+    return term.d[0] * channel_size + phase * phase_size + position;
+  }
+
+  int64_t position(int64_t x0, int64_t x1, int64_t x2) const {
+    return (x0 * axis[1].length + x1) * axis[2].length + x2;
+  }
+};
+
+/// Elements p[0], p[2], ... of which n are wanted (at most kLanes, others
+/// become +0); nothing past the last one is read.
+template <class T>
+FPDET_INLINE V<T> every_second(const T* p, int64_t n) {
+  constexpr int kW = kLanes<T>;
+  constexpr auto first = [](int64_t lanes) {
+    return (uint32_t{1} << at_most(at_least(lanes, 0), kW)) - 1;
+  };
+  // The second vector begins one element early, so that it ends with the last
+  // wanted one.
+  I<T> pick;
+  for (int l = 0; l < kW; ++l) pick[l] = 2 * l < kW ? 2 * l : 2 * l + 1;
+  if (n == kW) return __builtin_shuffle(load<T>(p), load<T>(p + kW - 1), pick);
+  const int64_t span = 2 * n - 1;
+  return __builtin_shuffle(gather<T>(p, 1, first(span)),
+                           gather<T>(p + kW - 1, 1, first(span - (kW - 1))), pick);
+}
+
+/// Elements p[l * stride], l < n <= kLanes; others become +0.
+template <class T, class S>
+FPDET_INLINE V<T> some_elements(const S* p, int64_t stride, int64_t n) {
+  if constexpr (__is_same(T, S)) {
+    if (stride == 1 && n == kLanes<T>) return load<T>(p);
+    if (stride == 2) return every_second<T>(p, n);
+  }
+  return gather<T>(p, stride, (uint32_t{1} << n) - 1);
+}
+
+/// Copies boxes. The zeros left and right of the rows are written once for all
+/// boxes that begin at the same column.
+template <class T, class S>
+class PlaneCopier {
+ public:
+  PlaneCopier(const Contraction& c, const PlaneLayout<T>& layout, T* planes)
+      : c_(c), layout_(layout), planes_(planes) {}
+
+  /// `data`: the operand of the box's group and sample, at coordinates 0.
+  /// `first` is the number of its first output along each axis, `size` at most
+  /// the layout's.
+  void copy(const S* data, const Box& first, const Box& size) {
+    const PlaneAxis &a0 = layout_.axis[0], &a1 = layout_.axis[1], &a2 = layout_.axis[2];
+    const Operand& operand = c_.right;
+    if (first.x[2] != column_) begin_column(first.x[2]);
+    const int64_t low0 = a0.low + first.x[0] * a0.step, low1 = a1.low + first.x[1] * a1.step;
+    T* plane = planes_;
+    for (int64_t channel = 0; channel < layout_.channels; ++channel) {
+      const S* from = data + channel * operand.term.offset.w[0];
+      for (int64_t p0 = 0; p0 < a0.phases; ++p0) {
+        for (int64_t p1 = 0; p1 < a1.phases; ++p1) {
+          for (int64_t i0 = 0; i0 < a0.reach + size.x[0]; ++i0) {
+            const int64_t x0 = low0 + a0.phase[p0] + i0 * a0.step;
+            T* row = plane + i0 * a1.length * a2.length;
+            for (int64_t i1 = 0; i1 < a1.reach + size.x[1]; ++i1, row += a2.length) {
+              const int64_t x1 = low1 + a1.phase[p1] + i1 * a1.step;
+              if (x0 >= 0 && x0 < operand.extent[0] && x1 >= 0 && x1 < operand.extent[1]) {
+                copy_row(from + x0 * a0.memory + x1 * a1.memory, row);
+              } else {
+                clear_row(row);
+              }
+            }
+          }
+          plane += a2.phases * layout_.phase_size;
+        }
+      }
+    }
+  }
+
+ private:
+  /// Positions [begin, end) of a phase's rows lie inside the operand.
+  struct Inside {
+    int64_t begin, end, x;  ///< x: coordinate at begin
+  };
+
+  void begin_column(int64_t column) {
+    column_ = column;
+    const PlaneAxis& a = layout_.axis[2];
+    for (int64_t p = 0; p < a.phases; ++p) {
+      const int64_t low = a.low + column * a.step + a.phase[p];
+      const int64_t begin = low < 0 ? (a.step - 1 - low) / a.step : 0;
+      const int64_t left = c_.right.extent[2] - low;
+      const int64_t end = at_least(at_most(left > 0 ? ceil_div(left, a.step) : 0, a.length), begin);
+      inside_[p] = {at_most(begin, a.length), at_most(end, a.length), low + begin * a.step};
+    }
+    for (int64_t i = 0; i < layout_.size(); ++i) planes_[i] = T{0};
+  }
+
+  void copy_row(const S* from, T* row) {
+    const PlaneAxis& a = layout_.axis[2];
+    constexpr int kW = kLanes<T>;
+    const int64_t stride = a.step * a.memory;
+    for (int64_t p = 0; p < a.phases; ++p, row += layout_.phase_size) {
+      const int64_t n = inside_[p].end - inside_[p].begin;
+      const S* source = from + inside_[p].x * a.memory;
+      T* to = row + inside_[p].begin;
+      if (n < kW) {
+        // What this vector writes beyond the row is a zero where zeros are, or
+        // is written later.
+        if (n > 0) store<T>(to, some_elements<T, S>(source, stride, n));
+        continue;
+      }
+      int64_t i = 0;
+      for (; i + kW <= n; i += kW) {
+        store<T>(to + i, some_elements<T, S>(source + i * stride, stride, kW));
+      }
+      if (i < n) {
+        i = n - kW;
+        store<T>(to + i, some_elements<T, S>(source + i * stride, stride, kW));
+      }
+    }
+  }
+
+  void clear_row(T* row) {
+    for (int64_t p = 0; p < layout_.axis[2].phases; ++p, row += layout_.phase_size) {
+      for (int64_t i = 0; i < layout_.axis[2].length; i += kLanes<T>) store<T>(row + i, V<T>{});
+    }
+  }
+
+  const Contraction& c_;
+  const PlaneLayout<T>& layout_;
+  T* planes_;
+  int64_t column_ = -1;
+  Inside inside_[kMostPhases] = {};
+};
+
+}  // namespace fpdet::inline FPDET_TARGET::kernels
