@@ -15,7 +15,9 @@ class DirectRunner {
  public:
   DirectRunner(const Task& task, void* scratch)
       : task_(task),
+        all_(all_columns(Parts(task))),
         box_(direct_box<T>(task)),
+        boxes_(Parts(task), box_),
         layout_(Parts(task), box_),
         planes_(static_cast<T*>(scratch)),
         copier_(task.problem, layout_, planes_) {
@@ -47,11 +49,10 @@ class DirectRunner {
 
   void run(int64_t item) {
     const Parts parts(task_);
-    const DirectBoxes boxes(parts, box_);
     Box first;
     for (int i = kAxes - 1; i >= 0; --i) {
-      first.x[i] = item % boxes.count[i] * box_.x[i];
-      item /= boxes.count[i];
+      first.x[i] = item % boxes_.count[i] * box_.x[i];
+      item /= boxes_.count[i];
     }
     const int64_t group = item % task_.problem.groups, sample = item / task_.problem.groups;
     if (group != group_) begin_group(group);
@@ -61,7 +62,7 @@ class DirectRunner {
     for (int i = 0; i < kAxes; ++i) zero -= right.origin.x[i] * layout_.axis[i].memory;
     zero += group * right.group_offset + sample * right.outer.offset.w[0];
     copier_.copy(static_cast<const S*>(task_.right) + zero, first,
-                 size_of(all_columns(parts), first));
+                 size_of(all_, first));
 
     const Digits col{{sample, first.x[0], first.x[1], first.x[2]}};
     for (int64_t i = 0; i < parts.count; ++i) {
@@ -215,7 +216,8 @@ class DirectRunner {
   }
 
   const Task& task_;
-  Box box_;
+  Box all_, box_;
+  DirectBoxes boxes_;
   PlaneLayout<T> layout_;
   T* planes_;
   PlaneCopier<T, S> copier_;
