@@ -241,7 +241,28 @@ int main() {
       {"1d_long", conv(1, 1, 1, 2, {2077}, 2, 1, 0, 1)},
       {"3d", conv(1, 1, 2, 3, {3, 4, 5}, 2, 1, 1, 1)},
   };
+  // Short runs: term counts around powers of two, chunks that cut subtrees, sums of -0 products.
+  const Case short_runs[] = {
+      {"1x1_c5", conv(1, 1, 5, 9, {5, 4}, 1, 1, 0, 1), false},
+      {"1x1_c16", conv(1, 1, 16, 7, {3, 7}, 1, 1, 0, 1), false},
+      {"1x1_c31", conv(2, 1, 31, 33, {4, 4}, 1, 1, 0, 1), false},
+      {"1x1_c300_k70", conv(1, 1, 300, 70, {2, 2}, 1, 1, 0, 1), false},
+      {"only_padding", conv(1, 1, 3, 17, {4, 4}, 1, 1, 1, 1), false},
+  };
   Failures failures;
+  for (const Case& test : short_runs) {
+    for (const char* order :
+         {"pairwise auto fused", "pairwise auto unfused", "blocked(2) auto fused",
+          "blocked(2) auto unfused", "blocked(3) auto fused", "blocked(3) auto unfused",
+          "blocked(4) auto fused", "blocked(5) auto unfused", "blocked(6) auto fused",
+          "strided(13) auto fused", "split(11) auto unfused"}) {
+      for (const char* rounding : {"nearest_even", "downward"}) {
+        const std::string words = std::string(rounding) + " " + order;
+        check<float>(test, Scalar::Float32, "float32", words, failures);
+        check<double>(test, Scalar::Float64, "float64", words, failures);
+      }
+    }
+  }
   for (const Case& test : cases) {
     for (const char* rounding : {"nearest_even", "toward_zero", "upward", "downward"}) {
       for (const char* order :

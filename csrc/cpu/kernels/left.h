@@ -9,6 +9,8 @@
 
 namespace fpdet::inline FPDET_TARGET::kernels {
 
+inline constexpr int kMostTileRows = 64;  // of any method that packs its left operand here
+
 /// Rows of micro-tile i: sizes differ by at most one.
 struct RowTile {
   int64_t first;
@@ -26,12 +28,12 @@ void pack_left_typed(const Task& task, int64_t begin, int64_t end) {
   const UnsafeAxes unsafe(operand, task.problem.rows, task.problem.terms);
   constexpr int64_t kTerms = 128;
   alignas(64) char term_memory[kTerms * PlaceList::kBytesPerEntry];
-  alignas(64) char row_memory[kMaxRows * PlaceList::kBytesPerEntry];
+  alignas(64) char row_memory[kMostTileRows * PlaceList::kBytesPerEntry];
   alignas(64) char work[Packer<T, S>::work_bytes(kTerms)];
   Step steps[kTerms];
   PlaceList terms, rows;
   terms.place(term_memory, kTerms);
-  rows.place(row_memory, kMaxRows);
+  rows.place(row_memory, kMostTileRows);
   Task small = task;
   small.chunk = kTerms;
 

@@ -25,6 +25,7 @@ extern const Method kJoined;      ///< direct, for several parts at once over th
 extern const Method kGroupSlabs;  ///< many groups of few outputs, ascending terms: lanes are groups
 extern const Method kGrouped;     ///< many groups of one row and few columns: lanes are groups
 extern const Method kBroadcast;   ///< long sums (grad_weight): lanes are rows, columns are scalars
+extern const Method kFolded;      ///< short runs: subtrees of the order in registers
 extern const Method kTiled;       ///< packed panels, registers hold rows x columns: every shape
 
 /// Calls plan_typed.operator()<accumulator's type>(task).

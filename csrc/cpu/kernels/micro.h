@@ -22,10 +22,11 @@ inline constexpr int kPanel = 2 * kLanes<T>;  ///< columns of a panel
 
 template <class T>
 struct MicroArguments {
-  const T* left;        ///< [term][Rows]
+  const T* left;        ///< [term][rows]
+  int64_t rows;         ///< of the micro-tile
   const T* right;       ///< [panel][term][kPanel]
   int64_t right_panel;  ///< elements from panel to panel
-  T* stack;             ///< [panel][level][Rows][kPanel]
+  T* stack;             ///< [panel][level][rows][kPanel]
   int64_t stack_panel;
   const Step* steps;
   int64_t step_count;
@@ -114,5 +115,16 @@ Micro<T> find_micro(int rows, int panels) {
   }
   return micro<T, Rows, 1, Fused>;
 }
+
+/// How the tiled runner multiplies (tiled_runner.h).
+template <class T>
+struct TiledMultiply {
+  static constexpr int64_t panels_at_once(int rows) { return kernels::panels_at_once(rows); }
+  static int64_t prepare(Step*, int64_t count) { return count; }
+  template <bool Fused>
+  static Micro<T> find(int rows, int64_t panels) {
+    return find_micro<T, Fused>(rows, static_cast<int>(panels));
+  }
+};
 
 }  // namespace fpdet::inline FPDET_TARGET::kernels

@@ -25,6 +25,7 @@ class RunSteps {
       piece(run_.first + at_ * run_.stride, run_.stride, n);
       Step& step = steps[count++];
       step.count = static_cast<int32_t>(n);
+      step.runs = 1;
       step.level = level_;
       step.begins = at_ == 0;
       step.folds = 0;

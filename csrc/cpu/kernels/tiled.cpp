@@ -4,6 +4,12 @@
 #include "tiled_runner.h"
 
 namespace fpdet::inline FPDET_TARGET::kernels {
+namespace {
+
+template <class T, class S>
+using TiledRunner = PanelRunner<T, S, TiledMultiply<T>>;
+
+}  // namespace
 
 const Method kTiled{
     "tiled",

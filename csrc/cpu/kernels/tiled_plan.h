@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Tiles, panels and memory of the tiled method (tiled_runner.h).
+// Tiles, panels and memory of the tiled and the folded method (tiled_runner.h).
 #pragma once
 
 #include "left.h"
@@ -32,12 +32,13 @@ struct ScratchSizes {
   int64_t total() const { return right + stack + columns + terms + steps + work + offsets; }
 };
 
+/// `tile_limit`: most rows of a micro-tile, at most kMostTileRows.
 template <class T>
-void plan_tiled(Task& task) {
+void plan_tiled(Task& task, int64_t tile_limit = kMaxRows) {
   constexpr int64_t kSize = sizeof(T);
   task.chunk = at_most(task.tiles.terms > 0 ? at_most(task.tiles.terms, 4096) : kChunk,
                        at_least(task.terms, 1));
-  task.row_tiles = ceil_div(task.rows, kMaxRows);
+  task.row_tiles = ceil_div(task.rows, tile_limit);
   const int64_t tile_rows = ceil_div(task.rows, task.row_tiles);
   task.panels = ceil_div(task.cols, kPanel<T>);
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Work items of the general method: a tile of columns, packed chunk by chunk, against all row
-// tiles.
+// Work items of the tiled and the folded method: a tile of columns, packed chunk by chunk, against
+// all row tiles. `Multiply` says which kernel sums a chunk's steps (TiledMultiply, FoldedMultiply).
 #pragma once
 
 #include "chunks.h"
@@ -9,10 +9,10 @@
 
 namespace fpdet::inline FPDET_TARGET::kernels {
 
-template <class T, class S>
-class TiledRunner {
+template <class T, class S, class Multiply>
+class PanelRunner {
  public:
-  TiledRunner(const Task& task, void* scratch)
+  PanelRunner(const Task& task, void* scratch)
       : task_(task), unsafe_(task.problem.right, task.problem.cols, task.problem.terms) {
     const ScratchSizes<T> sizes(task);
     Carver carver(scratch);
@@ -49,7 +49,7 @@ class TiledRunner {
     for (Chunks chunks(task_); !chunks.done();) {
       if (task_.terms > task_.chunk || step_count_ == 0) {
         PlaceWriter writer(operand.term, Place{}, task_.problem.terms, unsafe_, terms_);
-        step_count_ = chunks.next(writer, steps_);
+        step_count_ = Multiply::prepare(steps_, chunks.next(writer, steps_));
       }
       packer.lists_changed();
       const int64_t right_panel = terms_.count * kPanel<T>;
@@ -95,19 +95,20 @@ class TiledRunner {
         // Tiles of one block differ by at most one row: the larger one decides on the panels.
         const RowTile tile = row_tile(task_, i);
         if (i == first_tile_) {
-          taken = panels_at_once(tile.rows);
+          taken = Multiply::panels_at_once(tile.rows);
           while (taken > panels_ - p) taken /= 2;
         }
         MicroArguments<T> a;
         a.left = static_cast<const T*>(task_.packed_left) +
                  (group_ * task_.rows + tile.first) * task_.terms + done * tile.rows;
+        a.rows = tile.rows;
         a.right = right_ + p * right_panel;
         a.right_panel = right_panel;
         a.stack = stack_of(p, tile);
         a.stack_panel = stack_panel();
         a.steps = steps_;
         a.step_count = step_count_;
-        find_micro<T, Fused>(tile.rows, static_cast<int>(taken))(a);
+        Multiply::template find<Fused>(tile.rows, taken)(a);
       }
       p += taken;
     }
