@@ -13,6 +13,7 @@
 #include "../core/permutation.h"
 #include "contraction.h"
 #include "dispatch.h"
+#include "exact_stages.h"
 #include "kernels/task.h"
 
 namespace fpdet::cpu {
@@ -69,6 +70,11 @@ kernels::Task task_of(const ContractionCall& call) {
   task.bias_stride = call.bias_stride;
   task.out = call.out;
   task.workers = hardware_threads();
+  task.seed = call.draw.seed;
+  task.counter = call.draw.counter;
+  task.pass = call.draw.pass;
+  task.batch_offset = call.draw.batch_offset;
+  task.stage_counts = exact_stage_counters();
   if (const Knobs* set = knobs.load()) {
     task.tiles = {set->columns, set->terms, set->rows, set->method.c_str()};
     if (set->workers > 0) task.workers = set->workers;

@@ -7,6 +7,7 @@
 #include "../core/permutation.h"
 #include "../core/reduce.h"
 #include "contraction.h"
+#include "exact_stages.h"
 
 namespace fpdet::cpu {
 namespace {
@@ -78,6 +79,10 @@ void slow_contraction(const ContractionCall& call, const ParallelFor& parallel_f
   const bool shared_permutation = call.order.permuted() && call.order.vary != Vary::Element;
   const Permutation shared(shared_permutation ? call.order : Order{}, call.problem.terms.product(),
                            call.draw.counter);
+  if (call.order.exact()) {
+    __atomic_fetch_add(exact_stage_counters() + kExactStages - 1, call.problem.outputs(),
+                       __ATOMIC_RELAXED);
+  }
   const int64_t work = std::max<int64_t>(1, call.problem.terms.product());
   parallel_for(call.problem.outputs(), std::max<int64_t>(1, 4096 / work),
                [&](int64_t begin, int64_t end) {

@@ -12,6 +12,7 @@
 
 #include "../core/environment.h"
 #include "../cpu/dispatch.h"
+#include "../cpu/exact_stages.h"
 #include "../cpu/fast_contraction.h"
 #include "../cpu/kernels/task.h"
 
@@ -70,6 +71,12 @@ int64_t fma_loop(int64_t steps) {
   return operations;
 }
 
+/// Outputs of order exact that each of its stages settled since the last call.
+std::vector<int64_t> exact_stages() {
+  const auto counts = cpu::take_exact_stages();
+  return {counts.begin(), counts.end()};
+}
+
 /// Most bytes of a thread's scratch and of a packed operand since the last call, and the limit of
 /// the first.
 std::vector<int64_t> take_work_memory() {
@@ -88,6 +95,7 @@ STABLE_TORCH_LIBRARY_IMPL(fpdet, CompositeExplicitAutograd, m) {
   m.impl("read_environments", TORCH_BOX(&read_environments));
   m.impl("write_environments", TORCH_BOX(&write_environments));
   m.impl("fma_loop", TORCH_BOX(&fma_loop));
+  m.impl("exact_stages", TORCH_BOX(&exact_stages));
   m.impl("take_work_memory", TORCH_BOX(&take_work_memory));
 }
 

@@ -39,6 +39,7 @@ STABLE_TORCH_LIBRARY(fpdet, m) {
   m.def("read_environments() -> int[]");
   m.def("write_environments(int value) -> ()");
   m.def("fma_loop(int steps) -> int");
+  m.def("exact_stages() -> int[]");
   m.def("take_work_memory() -> int[]");
   m.def("use_elementwise_kernels(bool value) -> ()");
   m.def("round_has_kernel(str dtype, str format, str rounding) -> bool");

@@ -61,11 +61,13 @@ TensorStrides strides(int64_t channels, const int64_t (&size)[kAxes], Layout lay
   return t;
 }
 
+/// Near one, or (wild) everything: subnormals, infinities, few digits, zeros.
 template <class T>
-std::vector<T> values(Generator& random, int64_t count) {
+std::vector<T> values(Generator& random, int64_t count, bool wild) {
   std::vector<T> result(static_cast<size_t>(count));
   for (T& x : result) {
-    store(soft_round(random.near_one(), kFormatOf<T>, Rounding::NearestEven), x);
+    const double value = wild ? random.any() : random.near_one();
+    store(soft_round(value, kFormatOf<T>, Rounding::NearestEven), x);
   }
   return result;
 }
@@ -99,8 +101,9 @@ void three_threads(int64_t count, int64_t, const std::function<void(int64_t, int
 template <class T>
 class Convolution {
  public:
-  Convolution(const Case& test, Generator& random) : s_(test.shape) {
+  Convolution(const Case& test, Generator& random, bool wild) : s_(test.shape) {
     const int64_t c = s_.groups * s_.in_channels, k = s_.groups * s_.out_channels;
+<<<<<<< HEAD
     in_ = strides(c, s_.in, test.layout);
     out_ = strides(k, s_.out, test.layout);
     weight_ = strides(s_.in_channels, s_.kernel, test.layout);
@@ -108,6 +111,15 @@ class Convolution {
     w_ = values<T>(random, k * weight_.n);
     g_ = values<T>(random, s_.samples * out_.n);
     bias_ = values<T>(random, k);
+=======
+    in_ = strides(c, s_.in, test.channels_last);
+    out_ = strides(k, s_.out, test.channels_last);
+    weight_ = strides(s_.in_channels, s_.kernel, test.channels_last);
+    x_ = values<T>(random, s_.samples * in_.n, wild);
+    w_ = values<T>(random, k * weight_.n, wild);
+    g_ = values<T>(random, s_.samples * out_.n, wild);
+    bias_ = values<T>(random, k, wild);
+>>>>>>> 4a808ff (Order exact in stages: a tested float64 sum, error-free sums, the exact accumulator)
     store(1.0, one_);
   }
 
@@ -175,17 +187,18 @@ std::vector<std::string> methods() {
 
 template <class T>
 void check(const Case& test, Scalar scalar, const std::string& dtype, const std::string& words,
-           Failures& failures) {
+           Failures& failures, bool wild = false) {
   const ParsedArithmetic parsed = parse_arithmetic(words);
   Generator random(6);
-  const Convolution<T> convolution(test, random);
+  const Convolution<T> convolution(test, random, wild);
   cpu::ContractionCall call;
   call.scalar = scalar;
   call.order = parsed.order;
   call.arithmetic = Arithmetic{parsed.rounding, scalar == Scalar::Float64 ? kFloat64 : kFloat32,
                                parsed.fused, parsed.stochastic};
   if (!parsed.accumulator_auto) call.arithmetic.format = parsed.format;
-  const std::string name = std::string(test.name) + "/" + dtype + "/" + words;
+  const std::string name =
+      std::string(test.name) + "/" + dtype + "/" + words + (wild ? "/wild" : "");
 
   const auto slow = convolution.passes(
       call, [](const cpu::ContractionCall& c) { cpu::slow_contraction(c, serial); });
@@ -283,6 +296,15 @@ int main() {
                               "nearest_away neumaier auto", "downward exact"}) {
       check<float>(test, Scalar::Float32, "float32", words, failures);
     }
+    for (const char* words : {"nearest_even exact", "upward exact", "to_odd exact",
+                              "stochastic exact bits=8", "stochastic exact keyed_by=operands"}) {
+      for (const bool wild : {false, true}) {
+        check<float>(test, Scalar::Float32, "float32", words, failures, wild);
+        check<BFloat16>(test, Scalar::BFloat16, "bfloat16", words, failures, wild);
+      }
+    }
+    check<Float16>(test, Scalar::Float16, "float16", "toward_zero exact", failures, true);
+    check<double>(test, Scalar::Float64, "float64", "nearest_away exact", failures, true);
   }
   return failures.status();
 }

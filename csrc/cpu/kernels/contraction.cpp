@@ -11,7 +11,7 @@ namespace {
 
 /// The first that covers and suits a task is taken.
 const Method* const kMethods[] = {&kJoined,    &kDirect, &kGroupSlabs, &kGrouped,
-                                  &kBroadcast, &kFolded, &kTiled};
+                                  &kBroadcast, &kFolded, &kTiled,      &kExact};
 
 const Method* find(const Task& task) {
   const bool by_shape = task.tiles.method[0] == '\0';
@@ -41,8 +41,7 @@ void plan(void* opaque) {
   count(task);
   task.items = task.left_items = 0;
   if (task.problem.groups == 0 || task.rows == 0 || task.cols == 0) return;
-  task.runs = schedule_of(task).runs();
-  task.depth = stack_depth(task);
+  const Method* const kMethods[] = {&kDirect, &kGrouped, &kBroadcast, &kTiled, &kExact};
   task.chunk = at_most(task.tiles.terms > 0 ? at_most(task.tiles.terms, 4096) : kChunk,
                        at_least(task.terms, 1));
   const Method* method = find(task);

@@ -27,6 +27,7 @@ extern const Method kGrouped;     ///< many groups of one row and few columns: l
 extern const Method kBroadcast;   ///< long sums (grad_weight): lanes are rows, columns are scalars
 extern const Method kFolded;      ///< short runs: subtrees of the order in registers
 extern const Method kTiled;       ///< packed panels, registers hold rows x columns: every shape
+extern const Method kExact;       ///< order exact: a float64 sum, tested, and what the test leaves
 
 /// Calls plan_typed.operator()<accumulator's type>(task).
 template <class F>

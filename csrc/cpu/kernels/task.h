@@ -38,7 +38,11 @@ struct Task {
   void* out = nullptr;
   void* packed_left = nullptr;
   Tiles tiles;
-  int64_t workers = 1;  ///< threads that are probably there
+  int64_t workers = 1;             ///< threads that are probably there
+  uint64_t seed = 0, counter = 0;  ///< of the stream, for orders that draw per output
+  uint32_t pass = 0;
+  int64_t batch_offset = 0;
+  int64_t* stage_counts = nullptr;  ///< of order exact: kExactStages of them, shared by threads
 
   // Set by plan().
   const void* method = nullptr;  ///< a Method (method.h) of the instruction set in use

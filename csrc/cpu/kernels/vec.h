@@ -224,6 +224,13 @@ FPDET_INLINE V<T> gather(const S* p, int64_t stride, uint32_t mask) {
       return _mm256_maskload_ps(p, _mm256_cmpeq_epi32(_mm256_and_si256(all, bit), bit));
     }
   }
+  if constexpr (sizeof(T) == 8 && __is_same(S, float)) {
+    if (stride == 1) {
+      const __m128i bit = _mm_setr_epi32(1, 2, 4, 8);
+      const __m128i all = _mm_set1_epi32(static_cast<int>(mask));
+      return _mm256_cvtps_pd(_mm_maskload_ps(p, _mm_cmpeq_epi32(_mm_and_si128(all, bit), bit)));
+    }
+  }
 #endif
   constexpr uint32_t kAll = (uint32_t{1} << kLanes<T>)-1;
   if constexpr (sizeof(S) == sizeof(T)) {

@@ -1,0 +1,247 @@
+// SPDX-License-Identifier: MIT
+// Work items of the exact method: a tile of columns against rows as in the tiled method, summed in
+// float64 under round to nearest, then settled output by output (core/exact_stages.h).
+#pragma once
+
+#include "chunks.h"
+#include "exact_plan.h"
+#include "exact_rest.h"
+#include "exact_settle.h"
+#include "output.h"
+
+namespace fpdet::inline FPDET_TARGET::kernels {
+
+template <class S>
+class ExactRunner {
+  using T = double;
+
+ public:
+  ExactRunner(const Task& task, void* scratch)
+      : task_(task), unsafe_(task.problem.right, task.problem.cols, task.problem.terms) {
+    const ScratchSizes<T> sizes(task);
+    Carver carver(scratch);
+    right_ = carver.take<T>(sizes.right);
+    stack_ = carver.take<T>(sizes.stack);
+    columns_.place(carver.take(sizes.columns), task.tile_panels * kPanel<T>);
+    terms_.place(carver.take(sizes.terms), task.chunk);
+    steps_ = carver.take<Step>(sizes.steps);
+    work_ = carver.take(sizes.work);
+    offsets_ = carver.take<int64_t>(sizes.offsets);
+    bounds_.place(carver.take(column_bounds_bytes(task)), task.tile_panels * kPanel<T>);
+    relative_ = relative_error(exact_depth(task));
+  }
+
+  ~ExactRunner() {
+    for (int i = 0; i < kExactStages; ++i) {
+      __atomic_fetch_add(task_.stage_counts + i, counts_[i], __ATOMIC_RELAXED);
+    }
+  }
+  ExactRunner(const ExactRunner&) = delete;
+  ExactRunner& operator=(const ExactRunner&) = delete;
+
+  void run(int64_t item) {
+    const int64_t col_tile = item % task_.col_tiles;
+    const int64_t block = item / task_.col_tiles % task_.row_blocks;
+    group_ = item / task_.col_tiles / task_.row_blocks;
+    first_tile_ = block * task_.block_tiles;
+    last_tile_ = at_most(first_tile_ + task_.block_tiles, task_.row_tiles);
+    first_row_ = row_tile(task_, first_tile_).first;
+    const int64_t first_panel = col_tile * task_.tile_panels;
+    panels_ = at_most(task_.tile_panels, task_.panels - first_panel);
+    if (panels_ <= 0) return;  // rounding up left no columns for the last tiles
+    const int64_t first_col = first_panel * kPanel<T>;
+    cols_ = at_most(panels_ * kPanel<T>, task_.cols - first_col);
+    sum(first_col);
+    bounds_.finish(panels_ * kPanel<T>);
+    const EnvironmentGuard guard(task_.arithmetic.rounding);
+    finish(first_col);
+  }
+
+ private:
+  int64_t stack_panel() const { return task_.block_rows * task_.depth * kPanel<T>; }
+  /// Where the stack of a micro-tile begins.
+  T* stack_of(int64_t panel, const RowTile& tile) const {
+    return stack_ + panel * stack_panel() + (tile.first - first_row_) * task_.depth * kPanel<T>;
+  }
+  const T* left_of(const RowTile& tile) const {
+    return static_cast<const T*>(task_.packed_left) +
+           (group_ * task_.rows + tile.first) * task_.terms;
+  }
+
+  void sum(int64_t first_col) {
+    const Operand& operand = task_.problem.right;
+    PlaceWriter column_writer(operand.outer, operand.origin, task_.problem.cols, unsafe_, columns_);
+    column_writer.append_range(first_col, cols_);
+    column_writer.finish();
+    bounds_.clear(panels_ * kPanel<T>);
+    Packer<T, S> packer(static_cast<const S*>(task_.right) + group_ * operand.group_offset, operand,
+                        unsafe_, work_, task_.chunk);
+    if (task_.terms == 0) {
+      for (int64_t i = 0; i < panels_ * stack_panel(); ++i) stack_[i] = T{0};
+    }
+    int64_t done = 0;
+    for (Chunks chunks(task_); !chunks.done(); done += terms_.count) {
+      PlaceWriter writer(operand.term, Place{}, task_.problem.terms, unsafe_, terms_);
+      const int64_t step_count = chunks.next(writer, steps_);
+      packer.lists_changed();
+      for (int64_t p = 0; p < panels_; ++p) pack_panel(packer, p);
+      multiply(done, step_count);
+    }
+  }
+
+  void pack_panel(Packer<T, S>& packer, int64_t p) {
+    T* panel = right_ + p * terms_.count * kPanel<T>;
+    for (int64_t c = 0; c < kPanel<T>; c += kLanes<T>) {
+      const int64_t at = p * kPanel<T> + c;
+      const int n = static_cast<int>(at_least(at_most(cols_ - at, kLanes<T>), 0));
+      if (n > 0) {
+        packer.pack(columns_, at, n, kLanes<T>, terms_, panel + c, kPanel<T>);
+      } else {
+        for (int64_t t = 0; t < terms_.count; ++t) {
+          kernels::store<T>(panel + c + t * kPanel<T>, V<T>{});
+        }
+      }
+    }
+    bounds_.observe_panel(panel, terms_.count, p * kPanel<T>);
+  }
+
+  /// A micro-tile's rows stay in the nearest cache while the panels come from the next one.
+  void multiply(int64_t done, int64_t step_count) {
+    const int64_t right_panel = terms_.count * kPanel<T>;
+    for (int64_t i = first_tile_; i < last_tile_; ++i) {
+      const RowTile tile = row_tile(task_, i);
+      int64_t taken = panels_at_once(tile.rows);
+      for (int64_t p = 0; p < panels_; p += taken) {
+        while (taken > panels_ - p) taken /= 2;
+        MicroArguments<T> a;
+        a.left = left_of(tile) + done * tile.rows;
+        a.right = right_ + p * right_panel;
+        a.right_panel = right_panel;
+        a.stack = stack_of(p, tile);
+        a.stack_panel = stack_panel();
+        a.steps = steps_;
+        a.step_count = step_count;
+        find_micro<T, true>(tile.rows, static_cast<int>(taken))(a);
+      }
+    }
+  }
+
+  __attribute__((noinline)) void finish(int64_t first_col) {
+    const Output& out = task_.problem.out;
+    Digits c = task_.problem.cols.decode(first_col);
+    for (int64_t i = 0; i < cols_; ++i) {
+      offsets_[i] = out.offset(group_, Digits{{0, 0, 0, 0}}, c);
+      int d = kDigits - 1;
+      while (d > 0 && ++c.d[d] == task_.problem.cols.d[d]) c.d[d--] = 0;
+      if (d == 0) ++c.d[0];
+    }
+    for (int64_t i = first_tile_; i < last_tile_; ++i) {
+      const RowTile tile = row_tile(task_, i);
+      for (int r = 0; r < tile.rows; ++r) finish_row(tile, r, first_col);
+    }
+  }
+
+  void finish_row(const RowTile& tile, int r, int64_t first_col) {
+    const int64_t number = group_ * task_.rows + tile.first + r;
+    const LeftBounds& left = left_bounds(task_)[number];
+    PanelTest test;
+    test.has_bias = task_.bias != nullptr;
+    const bool mixed = left.plus && left.minus;
+    test.row = {left.norm,
+                left.quantum,
+                mixed || !test.has_bias,
+                mixed ? cancelled_zero(task_.arithmetic.rounding) : zero(left.minus),
+                0.0,
+                0.0,
+                __builtin_inf()};
+    if (test.has_bias) {
+      const double b = widen(static_cast<const S*>(task_.bias)[number * task_.bias_stride]);
+      const double magnitude = from_bits(magnitude_bits(b));
+      test.row.bias = b;
+      test.row.bias_magnitude = magnitude;
+      test.row.bias_quantum = quantum_from(magnitude, to_bits(b));
+    }
+    test.relative = relative_;
+
+    Unsettled at;
+    at.group = group_;
+    at.row = task_.problem.rows.decode(tile.first + r);
+    at.left = left_of(tile) + r;
+    at.left_step = tile.rows;
+    at.bias = test.has_bias ? &test.row.bias : nullptr;
+    S* data = static_cast<S*>(task_.out) + task_.problem.out.row.dot(at.row);
+    for (int64_t p = 0; p < panels_; ++p) {
+      const int64_t first = p * kPanel<T>;
+      const int n = static_cast<int>(at_most(cols_ - first, kPanel<T>));
+      test.sums = stack_of(p, tile) + r * kPanel<T>;
+      test.norm = bounds_.norm + first;
+      test.quantum = bounds_.quantum + first;
+      test.patterns = bounds_.patterns + first;
+      S results[kPanel<T>];
+      const PanelLanes lanes = settle_panel(test, n, at, first_col + first, results);
+      const uint32_t all = (uint32_t{1} << n) - 1;
+      const int64_t exact = __builtin_popcount(lanes.settled & lanes.exact & all);
+      counts_[0] += exact;
+      counts_[1] += __builtin_popcount(lanes.settled & all) - exact;
+      for (uint32_t rest = all & ~lanes.settled; rest != 0; rest &= rest - 1) {
+        const int l = __builtin_ctz(rest);
+        fpdet::store(settle_rest(at, first_col + first + l), results[l]);
+      }
+      const int64_t* to = offsets_ + first;
+      if (to[n - 1] - to[0] == n - 1) {  // offsets ascend: all are neighbours
+        std::memcpy(data + to[0], results, static_cast<size_t>(n) * sizeof(S));
+      } else {
+        for (int l = 0; l < n; ++l) data[to[l]] = results[l];
+      }
+    }
+  }
+
+  PanelLanes settle_panel(const PanelTest& test, int n, Unsettled& at, int64_t first_col,
+                          S* results) {
+    if constexpr (__is_same(S, float)) {
+      if (is_hardware(task_.arithmetic.rounding)) return settle_on_hardware(test, results);
+    }
+    return settle_in_software<S>(
+        test, n, task_.arithmetic, [&](int l) { return random_of(at, first_col + l); }, results);
+  }
+
+  /// The random bits of an output's one rounding; 0 where there are none.
+  uint32_t random_of(Unsettled& at, int64_t col) {
+    if (task_.arithmetic.rounding != Rounding::Stochastic) return 0;
+    const Output& out = task_.problem.out;
+    at.col = task_.problem.cols.decode(col);
+    at.random =
+        RandomBits(task_.arithmetic.stochastic,
+                   element_key(task_.seed, task_.counter, task_.pass,
+                               static_cast<uint32_t>(task_.batch_offset + out.sample(at.col)),
+                               static_cast<uint64_t>(out.element(at.group, at.row, at.col))));
+    return at.random.at(2 * task_.terms + 1);
+  }
+
+  __attribute__((noinline)) double settle_rest(Unsettled& at, int64_t col) {
+    const EnvironmentGuard guard(Rounding::NearestEven);
+    at.col = task_.problem.cols.decode(col);
+    double result;
+    if (settle_by_errors<S>(task_, at, random_of(at, col), result)) {
+      ++counts_[2];
+      return result;
+    }
+    ++counts_[3];
+    return settle_by_definition<S>(task_, at);
+  }
+
+  const Task& task_;
+  UnsafeAxes unsafe_;
+  T* right_;
+  T* stack_;
+  PlaceList columns_, terms_;
+  Step* steps_;
+  char* work_;
+  int64_t* offsets_;
+  ColumnBounds bounds_;
+  double relative_;
+  int64_t counts_[kExactStages] = {};
+  int64_t group_ = 0, first_tile_ = 0, last_tile_ = 0, first_row_ = 0, panels_ = 0, cols_ = 0;
+};
+
+}  // namespace fpdet::inline FPDET_TARGET::kernels
