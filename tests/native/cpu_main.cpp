@@ -103,23 +103,13 @@ class Convolution {
  public:
   Convolution(const Case& test, Generator& random, bool wild) : s_(test.shape) {
     const int64_t c = s_.groups * s_.in_channels, k = s_.groups * s_.out_channels;
-<<<<<<< HEAD
     in_ = strides(c, s_.in, test.layout);
     out_ = strides(k, s_.out, test.layout);
     weight_ = strides(s_.in_channels, s_.kernel, test.layout);
-    x_ = values<T>(random, s_.samples * in_.n);
-    w_ = values<T>(random, k * weight_.n);
-    g_ = values<T>(random, s_.samples * out_.n);
-    bias_ = values<T>(random, k);
-=======
-    in_ = strides(c, s_.in, test.channels_last);
-    out_ = strides(k, s_.out, test.channels_last);
-    weight_ = strides(s_.in_channels, s_.kernel, test.channels_last);
     x_ = values<T>(random, s_.samples * in_.n, wild);
     w_ = values<T>(random, k * weight_.n, wild);
     g_ = values<T>(random, s_.samples * out_.n, wild);
     bias_ = values<T>(random, k, wild);
->>>>>>> 4a808ff (Order exact in stages: a tested float64 sum, error-free sums, the exact accumulator)
     store(1.0, one_);
   }
 

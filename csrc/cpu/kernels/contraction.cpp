@@ -10,8 +10,7 @@ namespace fpdet::inline FPDET_TARGET::kernels {
 namespace {
 
 /// The first that covers and suits a task is taken.
-const Method* const kMethods[] = {&kJoined,    &kDirect, &kGroupSlabs, &kGrouped,
-                                  &kBroadcast, &kFolded, &kTiled,      &kExact};
+const Method* const kMethods[] = {&kJoined, &kDirect, &kGroupSlabs, &kGrouped, &kBroadcast, &kFolded, &kWindow, &kTiled, &kExact};
 
 const Method* find(const Task& task) {
   const bool by_shape = task.tiles.method[0] == '\0';
@@ -28,6 +27,10 @@ void count(Task& task) {
   task.rows = task.problem.rows.product();
   task.cols = task.problem.cols.product();
   task.terms = task.problem.terms.product();
+  task.runs = schedule_of(task).runs();
+  task.depth = stack_depth(task);
+  task.chunk = at_most(task.tiles.terms > 0 ? at_most(task.tiles.terms, 4096) : kChunk,
+                       at_least(task.terms, 1));
 }
 
 bool covers(void* opaque) {
@@ -41,9 +44,6 @@ void plan(void* opaque) {
   count(task);
   task.items = task.left_items = 0;
   if (task.problem.groups == 0 || task.rows == 0 || task.cols == 0) return;
-  const Method* const kMethods[] = {&kDirect, &kGrouped, &kBroadcast, &kTiled, &kExact};
-  task.chunk = at_most(task.tiles.terms > 0 ? at_most(task.tiles.terms, 4096) : kChunk,
-                       at_least(task.terms, 1));
   const Method* method = find(task);
   task.method = method;
   method->plan(task);

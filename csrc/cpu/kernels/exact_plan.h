@@ -37,7 +37,8 @@ inline int64_t column_bounds_bytes(const Task& task) {
 
 inline void plan_exact(Task& task) {
   task.order = Order{OrderKind::Blocked, kExactRun};
-  count_runs(task);
+  task.runs = schedule_of(task).runs();
+  task.depth = stack_depth(task);
   plan_tiled<double>(task);
   task.left_items = task.problem.groups * task.row_tiles;  // bounds even where there are no terms
   const int64_t rows = task.problem.groups * task.rows;

@@ -26,6 +26,7 @@ extern const Method kGroupSlabs;  ///< many groups of few outputs, ascending ter
 extern const Method kGrouped;     ///< many groups of one row and few columns: lanes are groups
 extern const Method kBroadcast;   ///< long sums (grad_weight): lanes are rows, columns are scalars
 extern const Method kFolded;      ///< short runs: subtrees of the order in registers
+extern const Method kWindow;      ///< many rows: lanes are rows, right operands from a window
 extern const Method kTiled;       ///< packed panels, registers hold rows x columns: every shape
 extern const Method kExact;       ///< order exact: a float64 sum, tested, and what the test leaves
 

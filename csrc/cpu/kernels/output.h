@@ -34,4 +34,14 @@ __attribute__((noinline)) void add_to_row(T* row, T b) {
     store<T>(row + v, load<T>(row + v) + broadcast<T>(b));
 }
 
+/// rows[i][lane] += b[lane], kPanel lanes a row.
+template <class T>
+__attribute__((noinline)) void add_to_rows(T* rows, int64_t count, const T* b) {
+  for (int64_t i = 0; i < count; ++i, rows += kPanel<T>) {
+    for (int v = 0; v < kPanel<T>; v += kLanes<T>) {
+      store<T>(rows + v, load<T>(rows + v) + load<T>(b + v));
+    }
+  }
+}
+
 }  // namespace fpdet::inline FPDET_TARGET::kernels

@@ -18,7 +18,6 @@ inline Schedule schedule_of(const Task& task) {
   return Schedule(task.order, task.terms, task.permutation);
 }
 
-<<<<<<< HEAD
 /// Partials alive at once, the growing one included.
 inline int64_t stack_depth(const Task& task) {
   const int64_t runs = schedule_of(task).runs();
@@ -28,18 +27,6 @@ inline int64_t stack_depth(const Task& task) {
   int64_t depth = 2;
   for (int64_t rest = (runs - 1) >> 1; rest != 0 && !first_to_last; rest >>= 1) ++depth;
   return depth;
-=======
-/// Runs of the order, and partials that are alive at once.
-inline void count_runs(Task& task) {
-  task.runs = schedule_of(task).runs();
-  task.depth = 1;
-  if (task.runs > 1) {
-    const bool first_to_last =
-        task.order.kind == OrderKind::Split || task.order.kind == OrderKind::SplitShuffled;
-    task.depth = 2;
-    for (int64_t rest = (task.runs - 1) >> 1; rest != 0 && !first_to_last; rest >>= 1) ++task.depth;
-  }
->>>>>>> 4a808ff (Order exact in stages: a tested float64 sum, error-free sums, the exact accumulator)
 }
 
 inline bool double_accumulator(const Task& task) { return task.arithmetic.format == kFloat64; }

@@ -56,6 +56,7 @@ struct Task {
   int64_t panels = 0;       ///< over all columns
   int64_t tile_panels = 0;  ///< in one column tile
   int64_t col_tiles = 0;
+  Digits box;                 ///< columns of one column tile, digit by digit
   int64_t items = 0;          ///< pieces of the work, in any sequence, on any thread
   int64_t left_items = 0;     ///< pieces of the packing that comes first
   int64_t left_bytes = 0;     ///< of packed_left: the left operand, once, in the accumulator's type

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: MIT
+// Items and memory of the window method (window_runner.h).
+#pragma once
+
+#include "micro.h"
+#include "pack.h"
+#include "plan.h"
+#include "step.h"
+#include "window_box.h"
+
+namespace fpdet::inline FPDET_TARGET::kernels {
+
+inline constexpr int64_t kWindowBytes = 256 << 10;       // wanted size of the window of a chunk
+inline constexpr int64_t kWindowLeftBytes = 1 << 20;     // packed left operands kept between items
+inline constexpr int64_t kWindowStackBytes = 512 << 10;  // wanted size of the stack of partials
+inline constexpr int64_t kWindowColumns = 1024;          // wanted columns of an item, at most
+inline constexpr int64_t kWindowItemsPerWorker = 4;      // so that uneven threads even out
+
+/// Channels (units of the term's first digit) that a chunk can meet.
+inline int64_t window_channels(const Task& task, int64_t taps) {
+  return at_most((task.chunk + taps - 2) / taps + 1, task.problem.terms.d[0]);
+}
+
+/// A block's packed left operands stay for the next box of columns.
+template <class T>
+bool window_keeps_left(const Task& task) {
+  const int64_t bytes = task.block_tiles * task.terms * kPanel<T> * static_cast<int64_t>(sizeof(T));
+  return task.col_tiles > 1 && bytes <= kWindowLeftBytes;
+}
+
+// Bytes of one thread's scratch, part by part, as the runner takes it.
+template <class T>
+struct WindowSizes {
+  int64_t window, left, stack, columns, outputs, terms, rows, row_terms, steps, work;
+
+  explicit WindowSizes(const Task& task) {
+    constexpr int64_t kSize = sizeof(T);
+    const WindowGeometry geometry(task.problem);
+    const int64_t channels = window_channels(task, geometry.taps);
+    const int64_t cols = task.box.product();
+    // The last row's last vector may be written beyond the end.
+    window =
+        aligned((WindowLayout(geometry, task.box, channels, kSize).elements + kLanes<T>)*kSize);
+    left = aligned((window_keeps_left<T>(task) ? task.block_tiles * task.terms : task.chunk) *
+                   kPanel<T> * kSize);
+    stack = aligned(task.block_tiles * task.depth * cols * kPanel<T> * kSize);
+    columns = aligned(cols * static_cast<int64_t>(sizeof(int32_t)));
+    outputs = aligned(cols * static_cast<int64_t>(sizeof(int64_t)));
+    terms = aligned(task.chunk * static_cast<int64_t>(sizeof(int32_t)));
+    rows = aligned(kPanel<T> * PlaceList::kBytesPerEntry);
+    row_terms = aligned(task.chunk * PlaceList::kBytesPerEntry);
+    steps = aligned(task.chunk * static_cast<int64_t>(sizeof(Step)));
+    work = aligned(Packer<T, T>::work_bytes(task.chunk));
+  }
+  int64_t total() const {
+    return window + left + stack + columns + outputs + terms + rows + row_terms + steps + work;
+  }
+};
+
+/// Cuts `columns` into boxes of at most `wanted` columns, of nearly equal sizes, whole in the last
+/// digits.
+inline Digits window_box(const Digits& columns, int64_t wanted) {
+  Digits box;
+  for (int i = kDigits - 1; i >= 0; --i) {
+    const int64_t most = at_least(at_most(columns.d[i], wanted), 1);
+    box.d[i] = ceil_div(columns.d[i], ceil_div(columns.d[i], most));
+    wanted = box.d[i] == columns.d[i] ? wanted / box.d[i] : 1;
+  }
+  return box;
+}
+
+inline int64_t window_boxes(const Digits& columns, const Digits& box) {
+  int64_t count = 1;
+  for (int i = 0; i < kDigits; ++i) count *= ceil_div(columns.d[i], box.d[i]);
+  return count;
+}
+
+template <class T>
+void plan_window(Task& task) {
+  constexpr int64_t kSize = sizeof(T);
+  const WindowGeometry geometry(task.problem);
+  if (task.tiles.terms == 0 && geometry.taps < task.chunk) task.chunk -= task.chunk % geometry.taps;
+  const int64_t channels = window_channels(task, geometry.taps);
+  const Digits& columns = task.problem.cols;
+  task.row_tiles = ceil_div(task.rows, kPanel<T>);
+  task.block_tiles = task.row_tiles;
+  if (task.tiles.rows > 0) {
+    task.block_tiles = at_most(task.row_tiles, ceil_div(task.tiles.rows, kPanel<T>));
+  }
+
+  // Columns of an item: what the caches take.
+  int64_t wanted = task.tiles.columns > 0 ? task.tiles.columns : kWindowColumns;
+  const int64_t column_stack = task.depth * kPanel<T> * kSize;
+  const auto fits = [&](const Digits& box) {
+    return WindowLayout(geometry, box, channels, kSize).elements * kSize <= kWindowBytes &&
+           box.product() * column_stack <= kWindowStackBytes;
+  };
+  while (wanted > 8 && !fits(window_box(columns, wanted))) wanted -= at_least(wanted / 8, 1);
+  // Rows of a block: what the stack takes.
+  task.box = window_box(columns, wanted);
+  const int64_t panel_stack = task.box.product() * column_stack;
+  task.block_tiles = at_most(task.block_tiles, at_least(kWindowStackBytes / panel_stack, 1));
+  // Items: rows are cut first where the left operand is the larger one, columns elsewhere.
+  const auto items = [&] {
+    return task.problem.groups * ceil_div(task.row_tiles, task.block_tiles) *
+           window_boxes(columns, task.box);
+  };
+  const int64_t least = task.workers * kWindowItemsPerWorker;
+  if (task.tiles.columns == 0) {
+    while (items() < least && (task.block_tiles > 4 || wanted > 64)) {
+      if (task.block_tiles > 4 && (wanted <= 256 || task.rows > task.cols)) {
+        task.block_tiles = ceil_div(task.block_tiles, 2);
+      } else if (wanted > 64) {
+        wanted = wanted * 3 / 4;
+        task.box = window_box(columns, wanted);
+      } else {
+        break;
+      }
+    }
+    // As many for each worker.
+    for (int64_t w = wanted; w > wanted / 2 && items() % task.workers != 0;
+         w -= at_least(w / 16, 1)) {
+      task.box = window_box(columns, w);
+    }
+  }
+  task.row_blocks = ceil_div(task.row_tiles, task.block_tiles);
+  task.block_tiles = ceil_div(task.row_tiles, task.row_blocks);
+  task.row_blocks = ceil_div(task.row_tiles, task.block_tiles);
+  task.col_tiles = window_boxes(columns, task.box);
+  task.items = task.problem.groups * task.row_blocks * task.col_tiles;
+  task.left_items = 0;
+  task.left_bytes = 0;
+  task.scratch_bytes = WindowSizes<T>(task).total();
+}
+
+}  // namespace fpdet::inline FPDET_TARGET::kernels

@@ -1,0 +1,391 @@
+// SPDX-License-Identifier: MIT
+// Work items of the window method: a box of columns and a block of rows. Per chunk of terms, the
+// right operands that the box meets are copied once, +0 where they lie outside: each serves all its
+// taps from there. Left operands are packed panel by panel.
+#pragma once
+
+#include "output.h"
+#include "run_steps.h"
+#include "window_micro.h"
+#include "window_plan.h"
+
+namespace fpdet::inline FPDET_TARGET::kernels {
+
+template <class T, class S>
+class WindowRunner {
+ public:
+  WindowRunner(const Task& task, void* scratch)
+      : task_(task),
+        geometry_(task.problem),
+        unsafe_left_(task.problem.left, task.problem.rows, task.problem.terms),
+        layout_(geometry_, task.box, 1, sizeof(T)),
+        keeps_left_(window_keeps_left<T>(task)) {
+    const WindowSizes<T> sizes(task);
+    Carver carver(scratch);
+    window_ = carver.take<T>(sizes.window);
+    left_ = carver.take<T>(sizes.left);
+    stack_ = carver.take<T>(sizes.stack);
+    columns_ = carver.take<int32_t>(sizes.columns);
+    outputs_ = carver.take<int64_t>(sizes.outputs);
+    terms_ = carver.take<int32_t>(sizes.terms);
+    rows_.place(carver.take(sizes.rows), kPanel<T>);
+    row_terms_.place(carver.take(sizes.row_terms), task.chunk);
+    steps_ = carver.take<Step>(sizes.steps);
+    work_ = carver.take(sizes.work);
+  }
+
+  void run(int64_t item) {
+    const Contraction& problem = task_.problem;
+    set_box(item % task_.col_tiles);
+    const int64_t block = item / task_.col_tiles % task_.row_blocks;
+    group_ = item / task_.col_tiles / task_.row_blocks;
+    first_panel_ = block * task_.block_tiles;
+    panels_ = at_most(task_.block_tiles, task_.row_tiles - first_panel_);
+    cols_ = box_.size.product();
+    layout_ = WindowLayout(geometry_, box_.size, window_channels(task_, geometry_.taps), sizeof(T));
+    list_columns();
+
+    if (task_.terms == 0) {
+      for (int64_t i = 0; i < panels_ * panel_stack(); ++i) stack_[i] = T{0};
+    }
+    const bool packed = keeps_left_ && packed_ == item / task_.col_tiles;
+    Packer<T, S> packer(static_cast<const S*>(task_.left) + group_ * problem.left.group_offset,
+                        problem.left, unsafe_left_, work_, task_.chunk);
+    int64_t done = 0;
+    const Schedule schedule = schedule_of(task_);
+    for (RunSteps walk(schedule); !walk.done();) {
+      count_ = 0;
+      const int64_t steps =
+          walk.next(task_.chunk, steps_, [&](int64_t, int64_t, int64_t n) { count_ += n; });
+      if (!packed) {
+        PlaceWriter writer(problem.left.term, Place{}, problem.terms, unsafe_left_, row_terms_);
+        writer.append_range(done, count_);
+        writer.finish();
+        packer.lists_changed();
+      }
+      list_terms(done);
+      for (int64_t p = 0; p < panels_; ++p) {
+        T* left = keeps_left_ ? left_ + (p * task_.terms + done) * kPanel<T> : left_;
+        if (!packed) pack_panel(packer, p, left);
+        multiply(p, left, steps, !packed && p + 1 < panels_);
+      }
+      done += count_;
+    }
+    packed_ = item / task_.col_tiles;
+    if (task_.bias != nullptr) add_bias();
+    finish();
+  }
+
+ private:
+  int64_t panel_stack() const { return task_.depth * cols_ * kPanel<T>; }
+
+  void set_box(int64_t number) {
+    for (int i = kDigits - 1; i >= 0; --i) {
+      const int64_t all = task_.problem.cols.d[i], count = ceil_div(all, task_.box.d[i]);
+      box_.first.d[i] = number % count * task_.box.d[i];
+      box_.size.d[i] = at_most(task_.box.d[i], all - box_.first.d[i]);
+      number /= count;
+    }
+  }
+
+  /// Places of the columns in the window and in the output.
+  void list_columns() {
+    const Output& out = task_.problem.out;
+    int64_t i = 0;
+    for (Digits d{{0, 0, 0, 0}}; i < cols_; ++i) {
+      int64_t place = d.d[0] * layout_.sample;
+      Digits column;
+      for (int k = 0; k < kDigits; ++k) column.d[k] = box_.first.d[k] + d.d[k];
+      for (int a = 0; a < kAxes; ++a) {
+        place += d.d[a + 1] * geometry_.axis[a].by_column * layout_.axis[a];
+      }
+      columns_[i] = static_cast<int32_t>(place);
+      outputs_[i] = out.offset(group_, Digits{{0, 0, 0, 0}}, column);
+      int k = kDigits - 1;
+      while (k > 0 && ++d.d[k] == box_.size.d[k]) d.d[k--] = 0;
+      if (k == 0) ++d.d[0];
+    }
+  }
+
+  /// Places of terms first, first + 1, ... in the window, and the window's content.
+  void list_terms(int64_t first) {
+    const Digits& radix = task_.problem.terms;
+    Digits d = radix.decode(first);
+    const int64_t channel = d.d[0];
+    for (int64_t i = 0; i < count_; ++i) {
+      int64_t place = (d.d[0] - channel) * layout_.channel;
+      for (int a = 0; a < kAxes; ++a) {
+        const WindowAxis& axis = geometry_.axis[a];
+        const int64_t grains = axis.by_term * d.d[a + 1] + (axis.by_term < 0 ? axis.reach : 0);
+        place += grains * layout_.axis[a];
+      }
+      terms_[i] = static_cast<int32_t>(place);
+      int k = kDigits - 1;
+      while (k > 0 && ++d.d[k] == radix.d[k]) d.d[k--] = 0;
+      if (k == 0) ++d.d[0];
+    }
+    copy_window(channel, radix.decode(first + count_ - 1).d[0] - channel + 1);
+  }
+
+  /// Grains [from, to) of an axis lie inside the operand; `at` is the coordinate of grain 0.
+  struct Inside {
+    int64_t at, from, to;
+  };
+  Inside inside(int a) const {
+    const WindowAxis& axis = geometry_.axis[a];
+    const Operand& right = task_.problem.right;
+    const int64_t at =
+        right.origin.x[a] + axis.lowest_term + box_.first.d[a + 1] * axis.by_column * axis.grain;
+    const int64_t from = at < 0 ? ceil_div(-at, axis.grain) : 0;
+    const int64_t to = right.extent[a] > at ? ceil_div(right.extent[a] - at, axis.grain) : 0;
+    return {at, at_most(from, layout_.size[a]), at_least(at_most(to, layout_.size[a]), 0)};
+  }
+
+  void copy_window(int64_t channel, int64_t channels) {
+    const Operand& right = task_.problem.right;
+    const S* data = static_cast<const S*>(task_.right) + group_ * right.group_offset +
+                    geometry_.base + channel * right.term.offset.w[0] +
+                    box_.first.d[0] * right.outer.offset.w[0];
+    const Inside in[kAxes] = {inside(0), inside(1), inside(2)};
+    const WindowAxis(&axis)[kAxes] = geometry_.axis;
+    int64_t hop[kAxes], rows = 1;
+    for (int a = 0; a < kAxes; ++a) {
+      data += in[a].at * axis[a].pitch;
+      hop[a] = axis[a].grain * axis[a].pitch;
+      if (a < 2) rows *= in[a].to - in[a].from == layout_.size[a];
+    }
+    const int64_t samples = box_.size.d[0];
+    if (geometry_.channels_last) {
+      for (int64_t n = 0; n < samples; ++n) {
+        const S* from = data + n * right.outer.offset.w[0];
+        T* to = window_ + n * layout_.sample;
+        for (int64_t i = 0; i < layout_.size[0]; ++i) {
+          for (int64_t j = 0; j < layout_.size[1]; ++j) {
+            for (int64_t k = 0; k < layout_.size[2]; ++k) {
+              const bool here = i >= in[0].from && i < in[0].to && j >= in[1].from &&
+                                j < in[1].to && k >= in[2].from && k < in[2].to;
+              T* place = to + i * layout_.axis[0] + j * layout_.axis[1] + k * layout_.axis[2];
+              const S* source = from + i * hop[0] + j * hop[1] + k * hop[2];
+              here ? copy(source, channels, place) : clear(place, channels);
+            }
+          }
+        }
+      }
+      return;
+    }
+    // Rows of the window that follow each other in the operand too are one.
+    const bool joined = rows == 1 && in[2].from == 0 && in[2].to == layout_.size[2] &&
+                        hop[2] == 1 && (layout_.size[1] == 1 || hop[1] == layout_.size[2]) &&
+                        (layout_.size[0] == 1 || hop[0] == layout_.size[1] * layout_.size[2]);
+    for (int64_t c = 0; c < channels; ++c) {
+      for (int64_t n = 0; n < samples; ++n) {
+        const S* from = data + c * right.term.offset.w[0] + n * right.outer.offset.w[0];
+        T* to = window_ + c * layout_.channel + n * layout_.sample;
+        if (joined) {
+          copy_row(from, 1, 0, layout_.sample, layout_.sample, to);
+          continue;
+        }
+        for (int64_t i = 0; i < layout_.size[0]; ++i) {
+          for (int64_t j = 0; j < layout_.size[1]; ++j) {
+            const bool here = i >= in[0].from && i < in[0].to && j >= in[1].from && j < in[1].to;
+            copy_row(from + i * hop[0] + j * hop[1], hop[2], here ? in[2].from : 0,
+                     here ? in[2].to : 0, layout_.size[2],
+                     to + i * layout_.axis[0] + j * layout_.axis[1]);
+          }
+        }
+      }
+    }
+  }
+
+  static void clear(T* to, int64_t n) {
+    for (int64_t i = 0; i < n; ++i) to[i] = T{0};
+  }
+  static void copy(const S* from, int64_t n, T* to) {
+    for (int64_t i = 0; i < n; ++i) to[i] = to_accumulator<T>(from[i]);
+  }
+  /// to[i] = from[i * hop] for i in [first, last), else +0, for i in [0, n); up to a vector less
+  /// one beyond n is written: what comes there is written later.
+  static void copy_row(const S* from, int64_t hop, int64_t first, int64_t last, int64_t n, T* to) {
+    constexpr int64_t kW = kLanes<T>;
+    constexpr uint32_t kAll = (uint32_t{1} << kW) - 1;
+    for (int64_t i = 0; i < n; i += kW) {
+      const int64_t low = at_most(at_least(first - i, 0), kW);
+      const int64_t high = at_most(at_least(last - i, 0), kW);
+      const uint32_t mask = kAll >> (kW - high) & (low == kW ? 0 : kAll << low);
+      store<T>(to + i, mask == 0 ? V<T>{} : gather<T>(from + i * hop, hop, mask));
+    }
+  }
+
+  void pack_panel(Packer<T, S>& packer, int64_t panel, T* left) {
+    const Operand& operand = task_.problem.left;
+    const int64_t first = (first_panel_ + panel) * kPanel<T>;
+    const int64_t count = at_most(kPanel<T>, task_.rows - first);
+    PlaceWriter writer(operand.outer, operand.origin, task_.problem.rows, unsafe_left_, rows_);
+    writer.append_range(first, count);
+    writer.finish();
+    for (int64_t r = 0; r < kPanel<T>; r += kLanes<T>) {
+      const int n = static_cast<int>(at_least(at_most(count - r, kLanes<T>), 0));
+      if (n > 0) {
+        packer.pack(rows_, r, n, kLanes<T>, row_terms_, left + r, kPanel<T>);
+      } else {
+        for (int64_t t = 0; t < row_terms_.count; ++t) store<T>(left + t * kPanel<T> + r, V<T>{});
+      }
+    }
+  }
+
+  /// Left operands of the next panel come from far away: asked for ahead, a few at a time.
+  class Ahead {
+   public:
+    Ahead(const WindowRunner& r, int64_t panel, int64_t rounds) : entry_(r.row_terms_.entry) {
+      const Operand& operand = r.task_.problem.left;
+      const int64_t first = (r.first_panel_ + panel) * kPanel<T>;
+      const auto offset = [&](int64_t row) {
+        return operand.origin.offset + operand.outer.offset.dot(r.task_.problem.rows.decode(row));
+      };
+      rows_ = at_most(kPanel<T>, r.task_.rows - first);
+      data_ = static_cast<const S*>(r.task_.left) + r.group_ * operand.group_offset + offset(first);
+      row_ = rows_ > 1 ? offset(first + 1) - offset(first) : 0;
+      count_ = r.count_;
+      // One term a cache line, or one of each channel.
+      while (step_ < count_ && step_ < 64 / static_cast<int64_t>(sizeof(S)) &&
+             entry_[step_].offset == entry_[0].offset + step_) {
+        ++step_;
+      }
+      step_ = at_least(step_, at_most(r.geometry_.taps, 64 / static_cast<int64_t>(sizeof(S))));
+      share_ = ceil_div(rows_ * ceil_div(count_, step_), rounds);
+    }
+    void next() {
+      for (int64_t i = 0; i < share_ && t_ < count_; ++i) {
+        __builtin_prefetch(data_ + at_ * row_ + entry_[t_].offset, 0, 2);
+        if (++at_ == rows_) {
+          at_ = 0;
+          t_ += step_;
+        }
+      }
+    }
+
+   private:
+    const Entry* entry_;
+    const S* data_;
+    int64_t rows_, row_, count_, share_, step_ = 1, t_ = 0, at_ = 0;
+  };
+
+  void multiply(int64_t panel, const T* left, int64_t steps, bool look_ahead) {
+    WindowArguments<T> a;
+    a.left = left;
+    a.window = window_;
+    a.term = terms_;
+    a.level = cols_ * kPanel<T>;
+    a.steps = steps_;
+    a.step_count = steps;
+    const int64_t tiles = ceil_div(cols_, kMaxRows);
+    const int64_t base = cols_ / tiles, extra = cols_ % tiles;
+    const WindowMicro<T> one_more = find_window_micro<T>(static_cast<int>(base + (extra > 0)));
+    const WindowMicro<T> few = find_window_micro<T>(static_cast<int>(base));
+    const auto run_tiles = [&](auto&& ahead) {
+      int64_t column = 0;
+      for (int64_t i = 0; i < tiles; ++i) {
+        ahead();
+        a.column = columns_ + column;
+        a.stack = stack_ + panel * panel_stack() + column * kPanel<T>;
+        (i < extra ? one_more : few)(a);
+        column += base + (i < extra);
+      }
+    };
+    if (look_ahead) {
+      Ahead ahead(*this, panel + 1, tiles);
+      run_tiles([&] { ahead.next(); });
+    } else {
+      run_tiles([] {});
+    }
+  }
+
+  void add_bias() {
+    for (int64_t p = 0; p < panels_; ++p) {
+      const int64_t first = (first_panel_ + p) * kPanel<T>;
+      const int64_t count = at_most(kPanel<T>, task_.rows - first);
+      alignas(64) T bias[kPanel<T>] = {};
+      for (int64_t r = 0; r < count; ++r) {
+        bias[r] = to_accumulator<T>(static_cast<const S*>(
+            task_.bias)[(group_ * task_.rows + first + r) * task_.bias_stride]);
+      }
+      add_to_rows<T>(stack_ + p * panel_stack(), cols_, bias);
+    }
+  }
+
+  void finish() {
+    const Output& out = task_.problem.out;
+    S* data = static_cast<S*>(task_.out);
+    for (int64_t p = 0; p < panels_; ++p) {
+      const int64_t first = (first_panel_ + p) * kPanel<T>;
+      const int64_t count = at_most(kPanel<T>, task_.rows - first);
+      int64_t row[kPanel<T>];
+      for (int64_t r = 0; r < count; ++r) {
+        row[r] = out.row.dot(task_.problem.rows.decode(first + r));
+      }
+      const bool rows_are_neighbours =
+          count > 1 && row[1] - row[0] == 1 && row[count - 1] - row[0] == count - 1;
+      const T* stack = stack_ + p * panel_stack();
+      if (rows_are_neighbours) {
+        for (int64_t c = 0; c < cols_; ++c) {
+          put(stack + c * kPanel<T>, count, data + outputs_[c], row, true);
+        }
+        continue;
+      }
+      for (int64_t c = 0; c < cols_; c += kLanes<T>) {
+        const int64_t n = at_most(cols_ - c, kLanes<T>);
+        const bool run = outputs_[c + n - 1] - outputs_[c] == n - 1;
+        for (int64_t r = 0; r < count; r += kLanes<T>) {
+          V<T> v[kLanes<T>];
+          for (int64_t l = 0; l < kLanes<T>; ++l) {
+            v[l] = l < n ? load<T>(stack + (c + l) * kPanel<T> + r) : V<T>{};
+          }
+          transpose<T>(v);
+          for (int64_t l = 0; l < at_most(count - r, kLanes<T>); ++l) {
+            alignas(64) T line[kLanes<T>];
+            if constexpr (__is_same(T, S)) {
+              if (run && n == kLanes<T>) {
+                store<T>(data + row[r + l] + outputs_[c], v[l]);
+                continue;
+              }
+            }
+            store<T>(line, v[l]);
+            put(line, n, data + row[r + l], outputs_ + c, run);
+          }
+        }
+      }
+    }
+  }
+
+  /// Elements to[place[0]], to[place[1]], ...; one after the other where `run`.
+  void put(const T* from, int64_t n, S* to, const int64_t* place, bool run) const {
+    if constexpr (__is_same(T, S)) {
+      if (run) {
+        std::memcpy(to + place[0], from, static_cast<size_t>(n) * sizeof(T));
+        return;
+      }
+    }
+    convert<T, S>(task_, from, n, to, place);
+  }
+
+  const Task& task_;
+  WindowGeometry geometry_;
+  UnsafeAxes unsafe_left_;
+  WindowLayout layout_;
+  Box box_;
+  T* window_;
+  T* left_;   ///< [panel][term][kPanel] of a block where it is kept, one panel's chunk else
+  T* stack_;  ///< [panel][level][column][kPanel]
+  int32_t* columns_;
+  int64_t* outputs_;
+  int32_t* terms_;
+  PlaceList rows_, row_terms_;
+  Step* steps_;
+  char* work_;
+  bool keeps_left_;
+  int64_t packed_ = -1;  ///< block whose left operands are kept
+  int64_t count_ = 0;    ///< terms of the chunk
+  int64_t group_ = 0, first_panel_ = 0, panels_ = 0, cols_ = 0;
+};
+
+}  // namespace fpdet::inline FPDET_TARGET::kernels
