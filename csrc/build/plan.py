@@ -37,8 +37,8 @@ DEVICE_FLAGS = ["-fmad=false", "-ftz=false", "-prec-div=true", "-prec-sqrt=true"
 # meets, and that one must run on every processor. (Our own functions live in one namespace per instruction set.)
 INSTRUCTION_SETS = {"baseline": []}
 if platform.machine() in ("x86_64", "AMD64"):
-    INSTRUCTION_SETS["avx2"] = ["-mavx2", "-mfma"]
-    INSTRUCTION_SETS["avx512"] = ["-mavx512f", "-mavx512dq", "-mavx512vl", "-mavx512bw", "-mfma"]
+    INSTRUCTION_SETS["avx2"] = ["-mavx2", "-mfma", "-mf16c"]
+    INSTRUCTION_SETS["avx512"] = ["-mavx512f", "-mavx512dq", "-mavx512vl", "-mavx512bw", "-mfma", "-mf16c"]
 
 TORCH_TARGET = "0x020a000000000000"  # the stable ABI of torch 2.10: one binary for it and everything later
 DEFAULT_CUDA_ARCHITECTURES = "8.0;9.0+PTX"

@@ -22,11 +22,15 @@ const InstructionSet kSets[] = {
      [] {
        return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
               __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512bw") &&
-              __builtin_cpu_supports("fma");
+              __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
      },
      avx512::kernels::contraction_kernels, avx512::kernels::elementwise_kernels,
      avx512::kernels::fma_loop},
-    {"avx2", [] { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); },
+    {"avx2",
+     [] {
+       return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+              __builtin_cpu_supports("f16c");
+     },
      avx2::kernels::contraction_kernels, avx2::kernels::elementwise_kernels,
      avx2::kernels::fma_loop},
 #endif

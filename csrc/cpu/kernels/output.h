@@ -14,9 +14,19 @@ __attribute__((noinline)) void convert(const Task& task, const T* from, int64_t 
   if constexpr (__is_same(T, S) || (sizeof(T) == 8 && __is_same(S, float))) {
     for (int64_t i = 0; i < n; ++i) to[offsets[i]] = static_cast<S>(from[i]);
   } else {
+    int64_t i = 0;
+#if defined(__F16C__)
+    if constexpr (sizeof(T) == 4 && __is_same(S, Float16)) {
+      for (; i + 8 <= n; i += 8) {
+        uint16_t lanes[8];
+        to_float16(from + i, lanes);
+        for (int l = 0; l < 8; ++l) to[offsets[i + l]].bits = lanes[l];
+      }
+    }
+#endif
     const Arith arith(task.arithmetic, true);
     RandomBits none;
-    for (int64_t i = 0; i < n; ++i) {
+    for (; i < n; ++i) {
       fpdet::store(arith.round_to(static_cast<double>(from[i]), kFormatOf<S>, none, 0),
                    to[offsets[i]]);
     }

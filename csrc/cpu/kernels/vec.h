@@ -9,6 +9,7 @@
 #include "../../core/bits.h"
 #include "../../core/config.h"
 #include "../../core/element.h"
+#include "halves.h"
 
 #if defined(__AVX2__)
 #include <immintrin.h>
@@ -171,7 +172,11 @@ FPDET_INLINE T to_accumulator(BFloat16 x) {
 }
 template <class T>
 FPDET_INLINE T to_accumulator(Float16 x) {
+#if defined(__F16C__)
+  return static_cast<T>(_cvtsh_ss(x.bits));
+#else
   return static_cast<T>(widen(x));
+#endif
 }
 
 /// Lane l is p[l * stride] where bit l of mask is set, +0 elsewhere; nothing else is read.
@@ -217,6 +222,9 @@ FPDET_INLINE V<T> gather(const S* p, int64_t stride, uint32_t mask) {
     }
   }
 #elif defined(__AVX2__)
+  if constexpr (sizeof(T) == 4 && sizeof(S) == 2) {
+    return floats_of(S{}, gather_halves(&p->bits, stride, mask));
+  }
   if constexpr (sizeof(T) == 4 && sizeof(S) == 4) {
     if (stride == 1) {
       const __m256i bit = _mm256_setr_epi32(1, 2, 4, 8, 16, 32, 64, 128);
