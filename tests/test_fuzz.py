@@ -1,5 +1,7 @@
 """Random geometries against the oracle, and outputs that must not know of one another."""
 
+from timeit import timeit
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -7,6 +9,7 @@ from hypothesis import strategies as st
 from integers import values
 from test_conv import OPS, as_array, assert_same, tensor, words
 
+import fpdet
 from fpdet import reference
 
 
@@ -53,6 +56,75 @@ def test_random_geometries_equal_the_oracle(geometry, rounding, order, fused, dt
         as_array(grad), as_array(x), kernel, *attributes, rules=rules, dtype=dtype
     )
     assert_same(got, expected, f"grad_weight {text} {geometry}")
+
+
+def passes(x, weight, grad, size, kernel, attributes, text):
+    """Digests of forward, grad_input and grad_weight."""
+    return [
+        fpdet.digest(OPS.convolution(x, weight, None, *attributes, list(grad.shape[2:]), text, None, 0, 0)),
+        fpdet.digest(OPS.convolution_grad_input(grad, weight, None, *attributes, size, text, None, 1, 0)),
+        fpdet.digest(OPS.convolution_grad_weight(grad, x, *attributes, kernel, text, None, 2)),
+    ]
+
+
+@settings(max_examples=150, deadline=None, derandomize=True)
+@given(
+    st.tuples(*(st.integers(1, most) for most in (2, 2, 70, 20, 9, 9, 3, 2, 2, 2))),
+    st.sampled_from(["nearest_even", "toward_zero", "upward", "downward"]),
+    st.sampled_from(
+        ["sequential", "reverse", "pairwise", "split(7)", "split(200)", "strided(5)", "strided(90)", "shuffled(1)"]
+        + [f"blocked({n})" for n in range(2, 9)]
+    ),
+    st.booleans(),
+    st.sampled_from(["float32", "float64", "bfloat16", "float16"]),
+    st.tuples(*(st.integers(0, most) for most in (70, 40, 70, 3))),
+    st.sampled_from(OPS.contraction_methods()),
+    st.sampled_from(OPS.instruction_sets()),
+    st.integers(1, 3),
+)
+def test_fast_paths_equal_the_slow_path(geometry, rounding, order, fused, dtype, tiles, method, cpu, threads):
+    n, groups, c, k, height, width, kernel, stride, padding, dilation = geometry
+    reach = dilation * (kernel - 1) + 1
+    size = [max(height, reach - 2 * padding), max(width, reach - 2 * padding)]
+    out = [(each + 2 * padding - reach) // stride + 1 for each in size]
+    text = words(rounding, order, "auto", fused, 32, "a", 1)[0]
+    x = tensor(values((n, groups * c, *size), 1, "hard"), dtype)
+    weight = tensor(values((groups * k, c, kernel, kernel), 2, "hard"), dtype)
+    grad = tensor(values((n, groups * k, *out), 3, "hard"), dtype)
+    given = (x, weight, grad, size, [kernel] * 2, ([stride] * 2, [padding] * 2, [dilation] * 2, groups))
+    before = torch.get_num_threads()
+    try:
+        OPS.set_contraction_knobs(0, 0, 0, 0, "none has this name: the slow path's")
+        expected = passes(*given, text)
+        OPS.set_instruction_set(cpu)
+        torch.set_num_threads(threads)
+        for chosen in (method, ""):
+            OPS.set_contraction_knobs(*tiles, chosen)
+            assert passes(*given, text) == expected, (chosen or "by shape", text, geometry, tiles)
+    finally:
+        torch.set_num_threads(before)
+        OPS.set_instruction_set("")
+        OPS.set_contraction_knobs(0, 0, 0, 0, "")
+
+
+def test_the_slow_path_is_the_one_that_is_forced():
+    """Control: a method forced by name carries a convolution out; an unknown name leaves it to the slow path."""
+    x, weight = tensor(values((1, 40, 30, 30), 1), "float32"), tensor(values((16, 40, 3, 3), 2), "float32")
+    text = words("nearest_even", "pairwise", "auto", True, 32, "a", 1)[0]
+
+    def seconds():
+        return timeit(
+            lambda: OPS.convolution(x, weight, None, [1, 1], [0, 0], [1, 1], 1, [28, 28], text, None, 0, 0), number=1
+        )
+
+    try:
+        times = {}
+        for method in ("none", "folded"):
+            OPS.set_contraction_knobs(0, 0, 0, 0, method)
+            times[method] = min(seconds() for _ in range(3))
+    finally:
+        OPS.set_contraction_knobs(0, 0, 0, 0, "")
+    assert times["none"] > 3 * times["folded"]
 
 
 @pytest.mark.parametrize("order", ["kahan", "neumaier"])
