@@ -234,7 +234,6 @@ int main() {
       {"depthwise_strided", conv(2, 19, 1, 1, {9, 21}, 3, 2, 1, 1)},
       {"depthwise_dilated", conv(1, 3, 1, 2, {6, 37}, 5, 1, 4, 2)},
       {"depthwise_channels_last", conv(2, 10, 1, 1, {5, 9}, 3, 1, 1, 1), Layout::ChannelsLast},
-      {"depthwise_gaps", conv(1, 3, 1, 1, {5, 18}, 3, 1, 1, 1), Layout::GapAfterLine},
       {"depthwise_1d", conv(2, 9, 1, 1, {70}, 4, 3, 2, 1)},
       {"depthwise_3d", conv(1, 4, 1, 1, {3, 4, 10}, 3, 2, 1, 1)},
       {"grouped", conv(1, 9, 3, 5, {6, 11}, 3, 1, 1, 1)},

@@ -55,7 +55,6 @@ bool suits(const Task& task) { return task.rows <= 2 && all_columns(Parts(task))
 template <class T>
 void plan_direct(Task& task) {
   task.row_tiles = ceil_div(task.rows, kDirectRows);
-  task.chunk = task.terms;
   const Box box = direct_box<T>(task);
   task.items =
       task.problem.groups * task.problem.cols.d[0] * DirectBoxes(Parts(task), box).product();

@@ -61,8 +61,7 @@ class DirectRunner {
     int64_t zero = right.origin.offset;  // of coordinates 0
     for (int i = 0; i < kAxes; ++i) zero -= right.origin.x[i] * layout_.axis[i].memory;
     zero += group * right.group_offset + sample * right.outer.offset.w[0];
-    copier_.copy(static_cast<const S*>(task_.right) + zero, first,
-                 size_of(all_, first));
+    copier_.copy(static_cast<const S*>(task_.right) + zero, first, size_of(all_, first));
 
     const Digits col{{sample, first.x[0], first.x[1], first.x[2]}};
     for (int64_t i = 0; i < parts.count; ++i) {
@@ -114,8 +113,7 @@ class DirectRunner {
     });
   }
 
-  /// The left operand of a group as [tile][term][row of the tile], and its
-  /// biases.
+  /// The left operand of a group as [tile][term][row of the tile], and its biases.
   void begin_group(int64_t group) {
     group_ = group;
     const Parts parts(task_);
@@ -158,8 +156,7 @@ class DirectRunner {
     for (int64_t x0 = 0; x0 < box.x[0]; ++x0) {
       for (int64_t x1 = 0; x1 < box.x[1]; ++x1) {
         for (int64_t x2 = 0; x2 < box.x[2]; x2 += kW, ++spot) {
-          // The last vector of a row lies back over its neighbour: equal
-          // outputs, twice.
+          // The last vector of a row lies back over its neighbour: equal outputs, twice.
           const int64_t x = at_least(at_most(x2, box.x[2] - kW), 0);
           spot->plane = static_cast<int32_t>(layout_.position(x0, x1, x));
           spot->lanes = static_cast<int32_t>(at_most(box.x[2], kW));

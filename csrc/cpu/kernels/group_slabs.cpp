@@ -5,6 +5,8 @@
 namespace fpdet::inline FPDET_TARGET::kernels {
 namespace {
 
+constexpr int64_t kFewOutputs = 256;
+
 bool ascending(const Order& order) {
   return order.kind == OrderKind::Sequential || order.kind == OrderKind::Blocked ||
          order.kind == OrderKind::Split;
@@ -27,6 +29,12 @@ bool covers(const Task& task) {
   return double_accumulator(task) ? fits<double>(task) : fits<float>(task);
 }
 
+/// Groups enough to fill the lanes, or outputs too few for any other method.
+bool suits(const Task& task) {
+  return task.problem.groups >= 8 ||
+         (task.problem.groups > 2 && task.rows * task.cols <= kFewOutputs);
+}
+
 template <class T>
 void plan_group_slabs(Task& task) {
   task.col_tiles = ceil_div(task.cols, kGroupedColumns);
@@ -39,7 +47,7 @@ void plan_group_slabs(Task& task) {
 const Method kGroupSlabs{
     "group_slabs",
     covers,
-    [](const Task& task) { return task.problem.groups > 2; },
+    suits,
     [](Task& task) {
       plan_for_accumulator(task, []<class T>(Task& t) { plan_group_slabs<T>(t); });
     },

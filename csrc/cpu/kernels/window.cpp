@@ -24,10 +24,11 @@ bool covers(const Task& task) {
          WindowGeometry(task.problem).regular && fits(task);
 }
 
+/// Lanes mostly filled, runs long enough to pay for the partials' way to memory.
 bool suits(const Task& task) {
   const int64_t panel = double_accumulator(task) ? kPanel<double> : kPanel<float>;
   const int64_t filled = ceil_div(task.rows, panel) * panel;
-  return task.terms > 0 && task.rows * 8 >= filled * 5;
+  return task.terms > 0 && task.terms >= 32 * task.runs && task.rows * 8 >= filled * 5;
 }
 
 }  // namespace

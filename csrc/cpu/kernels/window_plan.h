@@ -117,11 +117,13 @@ void plan_window(Task& task) {
         break;
       }
     }
-    // As many for each worker.
+    // As many for each worker, where a somewhat smaller box gives that.
+    const Digits box = task.box;
     for (int64_t w = wanted; w > wanted / 2 && items() % task.workers != 0;
          w -= at_least(w / 16, 1)) {
       task.box = window_box(columns, w);
     }
+    if (items() % task.workers != 0) task.box = box;
   }
   task.row_blocks = ceil_div(task.row_tiles, task.block_tiles);
   task.block_tiles = ceil_div(task.row_tiles, task.row_blocks);
