@@ -8,12 +8,12 @@ import torch
 from fpdet import _library  # noqa: F401  (registers the ops)
 from fpdet._arithmetic import FORMATS, ROUNDINGS
 from fpdet._order import KINDS, WITHOUT_TREE
-from fpdet._slow import HARDWARE_ROUNDINGS, NATIVE_FORMATS
 
 NATIVE, SLOW, UNSUPPORTED = "native", "slow path", "unsupported"
 CONVOLUTIONS = tuple(f"{name}{d}d" for name in ("conv", "conv_transpose") for d in (1, 2, 3))
 POINTWISE = ("round", "sgd")
 DEVICES = ("cpu", "cuda")
+_EXAMPLES = {"blocked": "blocked(512)", "split": "split(4)", "strided": "strided(8)", "shuffled": "shuffled(1)"}
 NOTE = (
     "Convolutions: forward, both backwards and double backward alike. Additions that autograd makes "
     "itself (gradients of a value used twice, .grad +=) are torch's: nearest_even in the tensor's "
@@ -59,14 +59,17 @@ def _status(op, rounding, order, format, device):
         return UNSUPPORTED
     if op == "round":
         return NATIVE if torch.ops.fpdet.round_has_kernel("float32", format, rounding) else SLOW
+    dtype = "float64" if format == "float64" else "float32"
     if op == "sgd":
         words = f"{rounding} sequential {format} fused"
-        dtype = "float64" if format == "float64" else "float32"
         return NATIVE if torch.ops.fpdet.sgd_has_kernel(dtype, words) else SLOW
-    if order == "exact" and format != "output dtype":
-        return UNSUPPORTED
-    fast = rounding in HARDWARE_ROUNDINGS and order not in WITHOUT_TREE and format in NATIVE_FORMATS
-    return NATIVE if fast else SLOW
+    if order == "exact":
+        if format != "output dtype":
+            return UNSUPPORTED
+        words = f"{rounding} exact"
+    else:
+        words = f"{rounding} {_EXAMPLES.get(order, order)} {format}" + ("" if order in WITHOUT_TREE else " fused")
+    return NATIVE if torch.ops.fpdet.convolution_has_kernel(dtype, words) else SLOW
 
 
 def capabilities():
@@ -74,8 +77,8 @@ def capabilities():
 
     status is "native" (SIMD kernel), "slow path" (the definition itself, same bits) or
     "unsupported" (raises). format is that of the accumulator, of `round` the target; of `round` on float32
-    tensors, of `sgd` on float64 parameters where the format is float64, float32 ones otherwise; ``exact`` rounds
-    straight to the output dtype. Custom formats ``e<bits>p<precision>`` are as the narrow ones.
+    tensors, of convolutions and `sgd` on float64 tensors where the format is float64, float32 ones otherwise;
+    ``exact`` rounds straight to the output dtype. Custom formats ``e<bits>p<precision>`` are as the narrow ones.
     """
     cells = []
     for op, device, rounding in product((*CONVOLUTIONS, *POINTWISE), DEVICES, ROUNDINGS):

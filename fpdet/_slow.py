@@ -4,6 +4,8 @@ import warnings
 
 import torch
 
+from fpdet import _library  # noqa: F401  (registers the ops)
+
 HARDWARE_ROUNDINGS = ("nearest_even", "toward_zero", "upward", "downward")
 NATIVE_FORMATS = ("float32", "float64")
 SECONDS_PER_TERM = 20e-9
@@ -14,15 +16,7 @@ _warned = set()
 
 def is_native(arithmetic, dtype):
     """Whether the CPU has a SIMD kernel for this `fpdet.Arithmetic` on operands of `dtype`."""
-    accumulator = arithmetic.accumulator
-    if accumulator == "auto":
-        accumulator = "float64" if dtype == torch.float64 else "float32"
-    return (
-        arithmetic.rounding in HARDWARE_ROUNDINGS
-        and arithmetic.order.is_tree
-        and "element" not in arithmetic.order
-        and accumulator in NATIVE_FORMATS
-    )
+    return torch.ops.fpdet.convolution_has_kernel(str(dtype).removeprefix("torch."), arithmetic.text)
 
 
 def nearest_fast(arithmetic):

@@ -141,10 +141,11 @@ def test_long_slow_call_warns_once():
     _slow._warned.clear()
     exact, fast = fpdet.Arithmetic("to_odd", "exact"), fpdet.Arithmetic("upward", "pairwise")
     with pytest.warns(UserWarning, match="no fast kernel.*nearest fast arithmetic is 'nearest_even blocked"):
-        _slow.warn_once("conv2d", exact, torch.float32, 10**6, 10**6)
+        _slow.warn_once("conv2d", exact, torch.float64, 10**6, 10**6)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        _slow.warn_once("conv2d", exact, torch.float32, 10**6, 10**6)
+        _slow.warn_once("conv2d", exact, torch.float64, 10**6, 10**6)
+        _slow.warn_once("conv2d", fpdet.Arithmetic("upward", "exact"), torch.float32, 10**6, 10**6)
         _slow.warn_once("conv2d", fast, torch.float32, 10**6, 10**6)
         _slow.warn_once("conv2d", fpdet.Arithmetic("to_odd"), torch.float32, 10, 10)
 

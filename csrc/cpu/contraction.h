@@ -3,7 +3,8 @@
 //
 //   slow_contraction   every combination, one output element at a time, straight from core
 //   fast_contraction   tree orders over float32/float64 accumulators under hardware roundings:
-//                      SIMD lanes are outputs, so no width, tile or thread count enters a result
+//                      SIMD lanes are outputs, so no width, tile or thread count enters a result;
+//                      and order exact of narrower operands than float64
 #pragma once
 
 #include <cstdint>

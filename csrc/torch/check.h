@@ -37,6 +37,16 @@ inline Scalar scalar_of(const Tensor& tensor, const char* name) {
   }
 }
 
+/// The element type with this name.
+inline Scalar scalar_named(const std::string& dtype) {
+  for (const Scalar scalar :
+       {Scalar::Float64, Scalar::Float32, Scalar::BFloat16, Scalar::Float16}) {
+    if (parse_format(dtype) == format_of(scalar)) return scalar;
+  }
+  STD_TORCH_CHECK(false, "fpdet: dtype: expected float64, float32, bfloat16 or float16, got ",
+                  dtype);
+}
+
 inline void check_cpu(const Tensor& tensor, const char* name) {
   STD_TORCH_CHECK(tensor.is_cpu(), "fpdet: ", name,
                   ": expected a CPU tensor (no other device has kernels yet), got another device");

@@ -256,7 +256,17 @@ Tensor channel_sum(const Tensor& grad_output, std::string arithmetic, std::optio
   return result;
 }
 
+/// Whether a convolution of this dtype under this arithmetic takes a fast kernel, whatever its shape.
+bool convolution_has_kernel(std::string dtype, std::string arithmetic) {
+  return cpu::fast_contraction_covers(
+      call_for(Contraction{}, arithmetic, std::nullopt, 0, 0, scalar_named(dtype)));
+}
+
 }  // namespace
+
+STABLE_TORCH_LIBRARY_IMPL(fpdet, CompositeExplicitAutograd, m) {
+  m.impl("convolution_has_kernel", TORCH_BOX(&convolution_has_kernel));
+}
 
 STABLE_TORCH_LIBRARY_IMPL(fpdet, CPU, m) {
   m.impl("convolution", TORCH_BOX(&convolution));

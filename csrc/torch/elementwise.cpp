@@ -222,16 +222,6 @@ void sgd_(std::vector<Tensor> params, std::vector<Tensor> grads, std::vector<Ten
   for (CopyBack& copy : copies) torch::stable::copy_(copy.to, copy.from);
 }
 
-/// The element type with this name.
-Scalar scalar_named(const std::string& dtype) {
-  for (const Scalar scalar :
-       {Scalar::Float64, Scalar::Float32, Scalar::BFloat16, Scalar::Float16}) {
-    if (parse_format(dtype) == format_of(scalar)) return scalar;
-  }
-  STD_TORCH_CHECK(false, "fpdet: dtype: expected float64, float32, bfloat16 or float16, got ",
-                  dtype);
-}
-
 bool round_has_kernel(std::string dtype, std::string format, std::string rounding) {
   return cpu::fast_round_covers(round_call(scalar_named(dtype), format, rounding));
 }
