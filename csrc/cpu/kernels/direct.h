@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Contractions of few rows (depthwise and narrow grouped convolution, forward
-// and grad_input): packed panels would be used too few times to pay. Lanes are
-// outputs along the last axis; the right operand lies in planes (planes.h),
-// where a term is one distance for all of them.
+// Contractions of few rows (depthwise and narrow grouped convolution, forward and grad_input):
+// packed panels would be used too few times to pay. Lanes are outputs along the last axis; the
+// right operand lies in planes (planes.h), where a term is one distance for all of them.
 #pragma once
 
 #include "step.h"
@@ -37,8 +36,7 @@ struct DirectArguments {
   T* stack;       ///< [level][row][vector], then the sums where `out` is null
   T* out;         ///< the box's first output, or null
   int64_t out_row;
-  int64_t out_end;  ///< outputs below this distance from `out` are written later
-                    ///< or by this call
+  int64_t out_end;  ///< outputs below this distance from `out` are written later or by this call
 };
 
 template <class T>
@@ -122,8 +120,7 @@ __attribute__((noinline)) void direct(const DirectArguments<T>& a) {
   }
 }
 
-/// direct<T, rows, vectors, fused>; vectors is direct_vectors(rows), or half of
-/// it for 1 or 2 rows.
+/// direct<T, rows, vectors, fused>; vectors is direct_vectors(rows), or half of it for 1 or 2 rows.
 template <class T, bool Fused, int Rows = kDirectRows>
 Direct<T> find_direct(int rows, int vectors) {
   if (rows != Rows) {

@@ -29,8 +29,7 @@ inline int64_t all_terms(const Parts& parts) {
   return sum;
 }
 
-/// Outputs of a box; the planned one, which the last boxes of an axis fall
-/// short of.
+/// Outputs of a box; the planned one, which the last boxes of an axis fall short of.
 template <class T>
 Box direct_box(const Task& task) {
   Box box = all_columns(Parts(task));

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Work items of the direct method (direct.h): boxes of outputs of one group and
-// sample.
+// Work items of the direct method (direct.h): boxes of outputs of one group and sample.
 #pragma once
 
 #include "direct_plan.h"

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A method: one way to carry out a contraction, with the definition's bits.
-// Each stands in a file of its name; contraction.cpp lists them.
+// A method: one way to carry out a contraction, with the definition's bits. Each stands in a file
+// of its name; contraction.cpp lists them.
 #pragma once
 
 #include "../../core/environment.h"
@@ -11,8 +11,7 @@ namespace fpdet::inline FPDET_TARGET::kernels {
 struct Method {
   const char* name;
   bool (*covers)(const Task&);  ///< it can give the definition's bits
-  bool (*suits)(const Task&);   ///< it is the fastest for this shape, among
-                                ///< those that cover it
+  bool (*suits)(const Task&);   ///< it is the fastest for this shape, among those that cover it
   void (*plan)(Task&);          ///< sets items, tiles and memory
   /// Pieces [begin, end) of left_items: a packed operand that all items share.
   void (*pack_left)(const Task&, int64_t begin, int64_t end);
@@ -40,8 +39,7 @@ void plan_for_accumulator(Task& task, F&& plan_typed) {
   }
 }
 
-/// Runs items on a Runner<accumulator's type, element type> of this thread,
-/// under the rounding.
+/// Runs items on a Runner<accumulator's type, element type> of this thread, under the rounding.
 template <template <class, class> class Runner>
 void run_items(const Task& task, void* scratch, int64_t begin, int64_t end) {
   const EnvironmentGuard guard(task.arithmetic.rounding);

@@ -4,6 +4,7 @@
 
 #include "micro.h"
 #include "task.h"
+#include "vec.h"
 
 namespace fpdet::inline FPDET_TARGET::kernels {
 

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: MIT
-// Planes: a box of outputs' part of the right operand, copied to scratch with
-// the zeros that lie around it, and taken apart by the outputs' stride (its
-// phases). There, every tap of every output is the same distance away,
+// Planes: a box of outputs' part of the right operand, copied to scratch with the zeros that lie
+// around it, and taken apart by the outputs' stride (its phases). There, every tap of every output
+// is the same distance away,
 //
 //   right(output, term) = planes[position(output) + offset(term)]
 //
-// without a mask and, along the last axis, without a gap: vectors of outputs
-// are plain loads.
+// without a mask and, along the last axis, without a gap: vectors of outputs are plain loads.
 #pragma once
 
 #include "plan.h"
@@ -16,8 +15,7 @@ namespace fpdet::inline FPDET_TARGET::kernels {
 
 inline constexpr int64_t kMostPhases = 4;  // largest stride that is taken apart
 
-/// Contractions that read one right operand at the same outputs' steps: the
-/// parts of one pass.
+/// Contractions that read one right operand at the same outputs' steps: the parts of one pass.
 struct Parts {
   const Contraction* begin;
   int64_t count;
@@ -77,8 +75,7 @@ struct Box {
   int64_t x[kAxes] = {1, 1, 1};
 };
 
-/// Whether the operand's outer and term digits walk the same grid, and its
-/// strides are small.
+/// Whether the operand's outer and term digits walk the same grid, and its strides are small.
 inline bool has_planes(const Contraction& c) {
   for (int i = 0; i < kAxes; ++i) {
     const int64_t step = c.right.outer.step[i];
@@ -98,8 +95,7 @@ inline bool left_is_whole(const Operand& left) {
   return true;
 }
 
-/// The layout: [channel][phases of the three axes][position], a channel being a
-/// term's digit 0.
+/// The layout: [channel][phases of the three axes][position], a channel being a term's digit 0.
 template <class T>
 struct PlaneLayout {
   PlaneAxis axis[kAxes];
@@ -134,16 +130,15 @@ struct PlaneLayout {
   }
 };
 
-/// Elements p[0], p[2], ... of which n are wanted (at most kLanes, others
-/// become +0); nothing past the last one is read.
+/// Elements p[0], p[2], ... of which n are wanted (at most kLanes, others become +0); nothing past
+/// the last one is read.
 template <class T>
 FPDET_INLINE V<T> every_second(const T* p, int64_t n) {
   constexpr int kW = kLanes<T>;
   constexpr auto first = [](int64_t lanes) {
     return (uint32_t{1} << at_most(at_least(lanes, 0), kW)) - 1;
   };
-  // The second vector begins one element early, so that it ends with the last
-  // wanted one.
+  // The second vector begins one element early, so that it ends with the last wanted one.
   I<T> pick;
   for (int l = 0; l < kW; ++l) pick[l] = 2 * l < kW ? 2 * l : 2 * l + 1;
   if (n == kW) return __builtin_shuffle(load<T>(p), load<T>(p + kW - 1), pick);
@@ -162,17 +157,16 @@ FPDET_INLINE V<T> some_elements(const S* p, int64_t stride, int64_t n) {
   return gather<T>(p, stride, (uint32_t{1} << n) - 1);
 }
 
-/// Copies boxes. The zeros left and right of the rows are written once for all
-/// boxes that begin at the same column.
+/// Copies boxes. The zeros left and right of the rows are written once for all boxes that begin at
+/// the same column.
 template <class T, class S>
 class PlaneCopier {
  public:
   PlaneCopier(const Contraction& c, const PlaneLayout<T>& layout, T* planes)
       : c_(c), layout_(layout), planes_(planes) {}
 
-  /// `data`: the operand of the box's group and sample, at coordinates 0.
-  /// `first` is the number of its first output along each axis, `size` at most
-  /// the layout's.
+  /// `data`: the operand of the box's group and sample, at coordinates 0. `first` is the number of
+  /// its first output along each axis, `size` at most the layout's.
   void copy(const S* data, const Box& first, const Box& size) {
     const PlaneAxis &a0 = layout_.axis[0], &a1 = layout_.axis[1], &a2 = layout_.axis[2];
     const Operand& operand = c_.right;
@@ -229,8 +223,7 @@ class PlaneCopier {
       const S* source = from + inside_[p].x * a.memory;
       T* to = row + inside_[p].begin;
       if (n < kW) {
-        // What this vector writes beyond the row is a zero where zeros are, or
-        // is written later.
+        // What this vector writes beyond the row is a zero where zeros are, or is written later.
         if (n > 0) store<T>(to, some_elements<T, S>(source, stride, n));
         continue;
       }

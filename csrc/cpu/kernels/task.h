@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT
-// One fast contraction as the kernels see it, and how it is cut into work
-// items.
+// One fast contraction as the kernels see it, and how it is cut into work items.
 //
-// What a work item is, the method says (method.h). Terms are never cut between
-// items: a tile, a chunk or a block is a speed knob and cannot enter a result.
+// What a work item is, the method says (method.h). Terms are never cut between items: a tile, a
+// chunk or a block is a speed knob and cannot enter a result.
 #pragma once
 
 #include <cstdint>
@@ -25,7 +24,7 @@ struct Tiles {
 
 struct Task {
   Contraction problem;
-  const Contraction* parts = nullptr;  ///< of one pass, the problem first; null where it is alone
+  const Contraction* parts = nullptr;  ///< of one pass, the problem first; null if it is alone
   int64_t part_count = 1;
   Order order;
   const int64_t* permutation = nullptr;
