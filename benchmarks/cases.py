@@ -31,7 +31,7 @@ class Case:
     baselines: tuple[str, ...]  # systems; the fastest of them is the baseline
     contenders: Callable[[], Iterator[Contender]]
     threads: tuple[int, ...] = ()  # in place of the run's
-    rounds: int = 0
+    rounds: int = 1
     note: str = ""
 
     @property
@@ -48,8 +48,7 @@ class Choice:
     dtype: str = "float32"
 
     def tags(self):
-        words = fpdet.Arithmetic.parse(self.arithmetic)
-        return {"system": FPDET, "arithmetic": short(words), "dtype": self.dtype}
+        return {"system": FPDET, "arithmetic": fpdet.Arithmetic.parse(self.arithmetic).text, "dtype": self.dtype}
 
     def is_native(self):
         """Whether a SIMD kernel does it; otherwise it is the slow path."""
@@ -59,16 +58,9 @@ class Choice:
         return any(cell.status == "native" and cell.order == kind for cell in cells)
 
 
-def short(arithmetic):
-    """An Arithmetic in the words that say something: defaults left out."""
-    words = [arithmetic.rounding, str(arithmetic.order)]
-    if arithmetic.accumulator not in (None, "auto"):
-        words.append(str(arithmetic.accumulator))
-    if not arithmetic.fused:
-        words.append("unfused")
-    if arithmetic.draws:
-        words.append(f"bits={arithmetic.bits}")
-    return " ".join(words)
+def short(text):
+    """An arithmetic's text without the defaults, for people."""
+    return (text or "").replace(" auto fused", "").replace(" auto unfused", " unfused")
 
 
 @contextmanager

@@ -107,7 +107,7 @@ class Problem:
         axes = zip(self.size, reach, self.stride, self.padding, (3, 5), strict=True)
         size = tuple(min(h, max(1, reached + most * u - 2 * p)) for h, reached, u, p, most in axes)
         c, k = (min(each // self.groups, most) * groups for each, most in ((self.c, 3), (self.k, 7)))
-        return replace(self, n=min(self.n, 2), c=c, k=k, groups=groups, size=size)
+        return replace(self, n=min(self.n, 2), c=c, k=k, groups=groups, size=size, name="", count=1)
 
 
 def _halve_batch(problem):

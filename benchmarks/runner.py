@@ -22,7 +22,7 @@ def keep_allocations_warm():
     return mallopt is not None and bool(mallopt(trim_threshold, 2**31 - 1)) and bool(mallopt(mmap_max, 0))
 
 
-def run(cases, folder, thread_counts, rounds, console, seconds=None):
+def run(cases, folder, thread_counts, console, seconds=None):
     """Measure the cases that the folder lacks; whether all are there now. Stops between cases after `seconds`."""
     torch.manual_seed(0)
     end = None if seconds is None else time.monotonic() + seconds
@@ -36,16 +36,16 @@ def run(cases, folder, thread_counts, rounds, console, seconds=None):
                 if end is not None and time.monotonic() > end:
                     return False
                 progress.update(bar, description=case.label[:70])
-                folder.add(measured(case, thread_counts, rounds))
+                folder.add(measured(case, thread_counts))
                 gc.collect()
             progress.advance(bar)
     return True
 
 
-def measured(case, thread_counts, rounds):
+def measured(case, thread_counts):
     """A case as the record has it."""
     contenders = list(case.contenders())
-    timings = measure(contenders, case.threads or thread_counts, case.rounds or rounds)
+    timings = measure(contenders, case.threads or thread_counts, case.rounds)
     entries = []
     for contender, timing in zip(contenders, timings, strict=True):
         seconds = [record.rounded(value) for value in timing.seconds]

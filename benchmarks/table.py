@@ -3,6 +3,7 @@
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 
+from benchmarks.cases import FPDET, short
 from benchmarks.rows import means
 
 COLUMNS = (
@@ -34,7 +35,9 @@ def number(value, digits=3):
 
 def cells(row):
     """A row as text."""
-    what = row["arithmetic"] if row["system"] == "fpdet" else f"[{row['system']}] {row['arithmetic'] or ''}"
+    what = short(row["arithmetic"])
+    if row["system"] != FPDET:
+        what = f"[{row['system']}] {what}"
     return (
         row["shape"] + (f" {row['name']}" if row["name"] else ""),
         row["pass"] or row["op"],
@@ -76,6 +79,31 @@ def summary(rows):
     for group, mean in means(rows, by).items():
         _, system, arithmetic, dtype, data, kind, which = group
         count = sum(all(row[name] == value for name, value in zip(by, group, strict=True)) for row in rows)
-        what = arithmetic if system == "fpdet" else f"{system}: {arithmetic}"
+        what = short(arithmetic) if system == FPDET else f"{system}: {short(arithmetic)}"
         table.add_row(what, dtype, data or "", kind or "", which or "", str(count), f"{mean:.3f}")
+    return table
+
+
+def bars(lines):
+    """The bars and what was measured."""
+    table = Table("", "against", "bar", "measured", "", "the worst of", box=SIMPLE_HEAD, pad_edge=False)
+    for line in lines:
+        unit = f" {line.unit}" if line.unit != "x" else ""
+        measured = f"{line.measured:.0f}" if unit else f"{line.measured:.3f}"
+        verdict = "[green]reached[/]" if line.reached else "[red]short[/]"
+        table.add_row(line.what, line.against, f"{line.bar:g}{unit}", measured + unit, verdict, line.of)
+    return table
+
+
+def comparison(found):
+    """What changed between two runs."""
+    caption = f"{len(found.changes)} entries in both runs; the baselines took {found.drift:.3f} times the time"
+    for words, labels in (("only in A", found.only_a), ("only in B", found.only_b), ("other bits", found.other_bits)):
+        if labels:
+            caption += f"; {words}: {len(labels)} ({labels[0]}{', …' if len(labels) > 1 else ''})"
+    table = Table("slower", "time", "p", box=SIMPLE_HEAD, pad_edge=False, caption=caption, caption_justify="left")
+    for change in sorted(found.slower, key=lambda change: -change.factor):
+        table.add_row(change.label, f"x {change.factor:.2f}", f"{change.p:.1g}")
+    if not found.slower:
+        table.add_row("nothing", "", "")
     return table
