@@ -150,6 +150,6 @@ def convolution(problem, which, choices, kind="gaussian", raw=False, others=(), 
             call = operands[choice.dtype].fpdet(which, fpdet.Arithmetic.parse(choice.arithmetic), raw)
             yield Contender(choice.tags(), call, digest=lambda call=call: fpdet.digest(call())[:16])
         for system in others:
-            yield from system.convolution(plain, which)
+            yield from system.contenders("convolution", plain, which)
 
     return Case(key, work, (TORCH,), contenders, **settings)

@@ -9,7 +9,7 @@ import torch
 from rich.console import Console
 from rich.progress import track
 
-from benchmarks import check, data, record, runner, shapes, suite, table
+from benchmarks import check, data, others, record, runner, shapes, suite, table
 from benchmarks.cases import DTYPES, PASSES, Choice, convolution
 from benchmarks.problems import ProblemError, parse
 from benchmarks.rows import rows
@@ -46,6 +46,7 @@ def _run_parser():
     run.add_argument(
         "--only", nargs="+", choices=[part.name for part in suite.PARTS], help="parts of the default suite"
     )
+    run.add_argument("--quick", action="store_true", help="of the suite one layer of each class, in two minutes")
     run.add_argument("--shapes", nargs="+", metavar="LIST", help=f"of {', '.join(shapes.names())}, or files")
     run.add_argument("--problem", nargs="+", metavar="DESCRIPTOR", help="such as n4c64h56k64r3p1")
     run.add_argument("--passes", nargs="+", choices=PASSES, default=PASSES)
@@ -58,6 +59,7 @@ def _run_parser():
     run.add_argument("--threads", nargs="+", type=int, metavar="N", help="each contender runs at the best of these")
     run.add_argument("--rounds", type=int, help="samples of each contender")
     run.add_argument("--out", metavar="DIR", help="run folder (default: runs/bench-TIME); an unfinished one goes on")
+    run.add_argument("--page", action="store_true", help="make the finished run docs/performance.md, as page RUN does")
     run.add_argument("--seconds", type=float, metavar="S", help="stop after S seconds; the same command goes on")
     return run
 
@@ -102,6 +104,9 @@ def _run(given, console):
     out = Path(given.out or f"runs/bench-{time.strftime('%Y%m%d-%H%M%S')}")
     folder = record.RunFolder(out, record.machine(), settings)
     cases = chosen.cases()
+    if chosen.is_suite and (not given.only or "others" in given.only):
+        for line in others.installed()[1]:
+            console.print(line, markup=False)
     console.print(f"{len(cases)} cases into {out}, {len(folder.cases)} of them there already")
     if not runner.run(cases, folder, threads, console, given.seconds):
         console.print(f"{len(folder.cases)} of {len(cases)} cases; the same command with --out {out} goes on")
@@ -111,6 +116,8 @@ def _run(given, console):
     if not chosen.is_suite:
         console.print(table.details(found))
     console.print(table.summary(found))
+    if given.page:
+        _write_page(finished, console)
     return _write_report(out, finished, console)
 
 
@@ -143,7 +150,7 @@ class _Selection:
     def cases(self):
         given = self.given
         if self.is_suite:
-            return suite.cases(given.only or (), given.rounds)
+            return suite.cases(given.only or (), given.rounds, given.quick)
         return [
             convolution(problem, which, self.choices, kind, given.op, rounds=given.rounds or ROUNDS)
             for problem in self.problems
@@ -188,8 +195,12 @@ def _compare(given, console):
 
 
 def _page(given, console):
+    return _write_page(record.read(given.run) if given.run else None, console)
+
+
+def _write_page(finished, console):
     from benchmarks import page
 
-    for path in page.write(ROOT, record.read(given.run) if given.run else None):
+    for path in page.write(ROOT, finished):
         console.print(str(path))
     return 0

@@ -1,7 +1,7 @@
 """docs/performance.md and docs/img/performance-*.png, made of benchmarks/results/cpu.json."""
 
 from benchmarks import record, rows, suite
-from benchmarks.plots import TITLES, draw
+from benchmarks.plots import TITLES, draw, names
 from benchmarks.report import (
     BAR_HEADINGS,
     EXPLANATION,
@@ -38,7 +38,7 @@ def markdown(finished):
     found = rows.rows(finished)
     lines = bar_lines(finished)
     reached = sum(line.reached for line in lines)
-    pictures = "\n\n".join(f"![{title}](img/performance-{name}.png)" for name, title in TITLES.items())
+    pictures = "\n\n".join(f"![{TITLES[name]}](img/performance-{name}.png)" for name in names(finished))
     return f"""# Performance
 
 <!-- Written by `fpdet bench page` from {RESULT}: change that, or benchmarks/page.py. -->

@@ -31,8 +31,16 @@ TITLES = {
 }
 
 
+def names(record):
+    """The plots that a record has cases for."""
+    parts = {case["key"].get("part") for case in record["cases"]}
+    return [
+        name for name in TITLES if name == "cost" or name in parts or (name == "roofline" and parts & {"plain", None})
+    ]
+
+
 def draw(record, rows):
-    """{name: PNG} of the plots that the record has cases for."""
+    """{name: PNG} of those plots."""
     pictures = {}
     for name, plot in (("cost", _cost), ("roofline", _roofline), ("terms", _terms), ("threads", _threads)):
         with rc_context(STYLE):

@@ -97,10 +97,10 @@ ARRAY = 1 << 24
 SCALES = {"gaussian": 1.0, "subnormal": 2.0**-16}  # of float16; N(0, 1) times this
 
 
-def rounding(format, modes, kind="gaussian"):
+def rounding(format, modes, kind="gaussian", wanted=ARRAY, others=()):
     """The Case of rounding a float32 array to `format`; a mode is a rounding, or stochastic and a number of bits."""
     native = all(is_native("round", mode.split()[0]) for mode in modes)
-    elements = ARRAY if native else ARRAY // SLOW_SHARE
+    elements = wanted if native else wanted // SLOW_SHARE
 
     def contenders():
         x = torch.randn(elements, generator=torch.Generator().manual_seed(0)) * SCALES[kind]
@@ -115,10 +115,12 @@ def rounding(format, modes, kind="gaussian"):
 
             tags = {"system": FPDET, "arithmetic": mode, "dtype": "float32"}
             yield Contender(tags, call, digest=lambda call=call: fpdet.digest(call())[:16])
+            for system in others:
+                yield from system.contenders("rounding", x, format, mode)
 
-    key = {"op": "round", "shape": f"{ARRAY} to {format}", "data": kind}
+    key = {"op": "round", "shape": f"{wanted} to {format}", "data": kind}
     work = {"flops": elements, "bytes": 8 * elements, "terms": 0, "count": 1}
-    return Case(key, work, (COPY,), contenders, note=_note(elements, ARRAY))
+    return Case(key, work, (COPY,), contenders, note=_note(elements, wanted))
 
 
 # ---- calls -------------------------------------------------------------------------------------------

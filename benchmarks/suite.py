@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from benchmarks import pointwise, shapes
 from benchmarks.cases import PASSES, Choice, convolution
 from benchmarks.data import KINDS
-from benchmarks.problems import Problem
+from benchmarks.others import installed as others_installed
+from benchmarks.problems import Problem, parse
 
 HARDWARE = ("nearest_even", "toward_zero", "upward", "downward")
 PLAIN = ("nearest_even sequential", *(f"{rounding} blocked(512)" for rounding in HARDWARE))
@@ -34,10 +35,10 @@ def networks():
     return [problem for name in (*NETWORKS, "depthwise") for problem in shapes.read(name)]
 
 
-def every(step):
+def every(step, problems=None):
     """Every `step`-th layer of each class, at least one."""
     classes = {}
-    for problem in networks():
+    for problem in problems or networks():
         classes.setdefault(problem.kind, []).append(problem)
     return [problem for layers in classes.values() for problem in layers[len(layers) // 2 % step :: step]]
 
@@ -131,37 +132,65 @@ def threads():
         yield case
 
 
+OTHERS = ("n4c32h28k32r3p1", "n4c64h28k64r1")
+
+
+def others():
+    """Other systems that are installed, on small work: most of them are slow."""
+    systems, _ = others_installed()
+    convolve = [system for system in systems if system.convolution]
+    quantize = [system for system in systems if system.rounding]
+    choices = [Choice(f"nearest_even {order}") for order in ("sequential", "sequential auto unfused")]
+    for problem in map(parse, OTHERS if convolve else ()):
+        for which in PASSES:
+            yield convolution(problem, which, choices, others=convolve)
+    for format in ("bfloat16", "float16") if quantize else ():
+        yield pointwise.rounding(format, (*HARDWARE, "stochastic bits=32"), wanted=1 << 20, others=quantize)
+
+
 @dataclass(frozen=True)
 class Part:
-    """A part of the run: its name, what makes its cases, and its rounds."""
+    """A part of the run: its name, what makes its cases, its rounds, whether they are a network's layers."""
 
     name: str
     make: object
     rounds: int
+    layers: bool = False
 
 
 PARTS = (
-    Part("plain", plain, 9),
-    Part("ordered", ordered, 7),
-    Part("exact", exact, 5),
-    Part("stochastic", stochastic, 5),
-    Part("narrow", narrow, 9),
+    Part("plain", plain, 7, True),
+    Part("ordered", ordered, 7, True),
+    Part("exact", exact, 5, True),
+    Part("stochastic", stochastic, 5, True),
+    Part("narrow", narrow, 7, True),
     Part("sgd", sgd, 9),
     Part("round", rounding, 15),
     Part("calls", calls, 15),
     Part("terms", terms, 9),
     Part("threads", threads, 9),
+    Part("others", others, 5),
 )
 
 
-def cases(only=(), rounds=None):
-    """The cases of the default run, or of some parts of it; a case names its part. `rounds` in place of the parts'."""
+def cases(only=(), rounds=None, quick=False):
+    """The cases of the default run, or of some parts of it; a case names its part.
+
+    `rounds` are in place of the parts'; `quick` leaves one layer of each class and pass, on one kind of data each."""
     chosen = []
     for part in PARTS:
         if only and part.name not in only:
             continue
-        for case in part.make():
+        for case in _thinned(part.make()) if quick and part.layers else part.make():
             case.key = {"part": part.name, **case.key}
             case.rounds = rounds or part.rounds
             chosen.append(case)
     return chosen
+
+
+def _thinned(cases):
+    """One case of each class and pass; group after group another one of the kinds of data or layers."""
+    groups = {}
+    for case in cases:
+        groups.setdefault((case.key["kind"], case.key["pass"]), []).append(case)
+    return [found[number % len(found)] for number, found in enumerate(groups.values())]

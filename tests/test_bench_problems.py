@@ -1,13 +1,9 @@
 """Descriptors and shape lists of the benchmark."""
 
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import torch
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks import shapes
 from benchmarks.problems import ProblemError, parse
