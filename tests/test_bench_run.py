@@ -89,9 +89,7 @@ def test_an_unfinished_run_goes_on_and_repeats_nothing(tmp_path, capsys):
     assert (tmp_path / "run" / "cases.jsonl").read_bytes().startswith(first)
     assert len(record.read(tmp_path / "run")["cases"]) == 3
     assert main(["--problem", "n1c2h4k2r1", "--rounds", "3", "--out", str(tmp_path / "run")]) == 2
-    assert "holds another run (settings.rounds" in capsys.readouterr().err.replace(
-        "settings.threads", "settings.rounds"
-    )
+    assert "holds another run (settings." in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
