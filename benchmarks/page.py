@@ -51,7 +51,7 @@ What a choice of rounding and order costs on one machine. `make bench` measures 
 
 ## Bars
 
-{reached} of {len(lines)} are reached. {suite.SUBSAMPLING}
+{reached} of {len(lines)} are reached. {_extent(finished)}
 
 {_table(BAR_HEADINGS, map(bar_cells, lines))}
 
@@ -67,6 +67,12 @@ Times torch's speed.
 
 {scratch_words(found)}
 {_notes(found)}"""
+
+
+def _extent(finished):
+    """What was run: all of the default suite, or not."""
+    command = finished["settings"]["command"]
+    return suite.SUBSAMPLING if command == "fpdet bench" else f"This is not a run of the whole suite: {command}."
 
 
 def _notes(found):
