@@ -55,4 +55,8 @@ decltype(auto) with_scalar(Scalar scalar, F&& f) {
   }
 }
 
+inline Format format_of(Scalar scalar) {
+  return with_scalar(scalar, []<class T>(T) { return kFormatOf<T>; });
+}
+
 }  // namespace fpdet::inline FPDET_TARGET

@@ -73,6 +73,12 @@ FPDET_HD_INLINE constexpr PhiloxBlockOf<U> random_block(const ElementKeyOf<U>& k
 // Bits of one lane: the smallest of 8, 16, 32 that holds N.
 FPDET_HD constexpr int lane_width(int bits) { return bits <= 8 ? 8 : bits <= 16 ? 16 : 32; }
 
+// The word of a block that holds its bit `bit`.
+template <class U>
+FPDET_HD_INLINE constexpr U word_at(const PhiloxBlockOf<U>& words, int bit) {
+  return bit < 64 ? (bit < 32 ? words.w0 : words.w1) : (bit < 96 ? words.w2 : words.w3);
+}
+
 // The random source of one output element (U a word), or of a vector of them. It remembers its last
 // block: consecutive events cost one Philox call per 128 bits. Not shared between threads.
 template <class U>
@@ -82,20 +88,20 @@ class RandomBitsOf {
   FPDET_HD constexpr RandomBitsOf(const StochasticSpec& spec, const ElementKeyOf<U>& key)
       : key_(key), lane_width_(lane_width(spec.bits)), drop_(lane_width(spec.bits) - spec.bits) {}
 
+  FPDET_HD constexpr const ElementKeyOf<U>& key() const { return key_; }
+
   // R of an event (event >= 0): uniform in [0, 2^bits).
   FPDET_HD_INLINE constexpr U at(int64_t event) {
     const uint64_t position = static_cast<uint64_t>(event);
-    const uint64_t lanes = static_cast<uint64_t>(128 / lane_width_);
-    const uint64_t block = position / lanes;
+    const auto lanes = static_cast<uint64_t>(128 / lane_width_);
+    const uint64_t block = position * static_cast<uint64_t>(lane_width_) / 128;  // no division
     if (!cached_ || block != block_) {
       words_ = random_block(key_, U{} ^ low_word(block), U{} ^ high_word(block));
       block_ = block;
       cached_ = true;
     }
-    const int bit = static_cast<int>(position % lanes) * lane_width_;
-    const U word =
-        bit < 64 ? (bit < 32 ? words_.w0 : words_.w1) : (bit < 96 ? words_.w2 : words_.w3);
-    return ((word >> (bit % 32)) & (0xffffffffu >> (32 - lane_width_))) >> drop_;
+    const int bit = static_cast<int>(position & (lanes - 1)) * lane_width_;
+    return ((word_at(words_, bit) >> (bit % 32)) & (0xffffffffu >> (32 - lane_width_))) >> drop_;
   }
 
  private:

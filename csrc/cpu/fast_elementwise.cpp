@@ -18,9 +18,6 @@ constexpr int64_t kGrain = 16384;
 /// From here on a result goes past the caches: it would push out more than it leaves.
 constexpr int64_t kStreamBytes = int64_t{8} << 20;
 
-Format format_of(Scalar scalar) {
-  return with_scalar(scalar, []<class T>(T) { return kFormatOf<T>; });
-}
 int64_t bytes_of(Scalar scalar) {
   return with_scalar(scalar, []<class T>(T) { return static_cast<int64_t>(sizeof(T)); });
 }

@@ -256,7 +256,8 @@ Tensor channel_sum(const Tensor& grad_output, std::string arithmetic, std::optio
   return result;
 }
 
-/// Whether a convolution of this dtype under this arithmetic takes a fast kernel, whatever its shape.
+/// Whether a convolution of this dtype under this arithmetic takes a fast kernel, whatever its
+/// shape.
 bool convolution_has_kernel(std::string dtype, std::string arithmetic) {
   return cpu::fast_contraction_covers(
       call_for(Contraction{}, arithmetic, std::nullopt, 0, 0, scalar_named(dtype)));

@@ -61,10 +61,6 @@ void check_same_shape(const Tensor& a, const char* a_name, const Tensor& b, cons
                   b.numel(), " elements");
 }
 
-Format format_of(Scalar scalar) {
-  return with_scalar(scalar, [](auto element) { return kFormatOf<decltype(element)>; });
-}
-
 /// Runs a call into `result`, of any layout, its operands made to lie alike.
 template <size_t Inputs, class Call>
 void run_into(Tensor result, Call& call, const Tensor* const (&inputs)[Inputs],

@@ -277,13 +277,22 @@ int main() {
       }
     }
     for (const char* words :
-         {"nearest_even blocked(7) auto fused", "upward blocked(7) auto fused"}) {
+         {"nearest_even blocked(7) auto fused", "upward blocked(7) auto fused",
+          "stochastic blocked(7) auto fused bits=16", "nearest_away sequential float16 unfused"}) {
       check<BFloat16>(test, Scalar::BFloat16, "bfloat16", words, failures);
       check<Float16>(test, Scalar::Float16, "float16", words, failures);
     }
-    for (const char* words : {"stochastic blocked(7) auto fused bits=8", "to_odd kahan bfloat16",
-                              "nearest_away neumaier auto", "downward exact"}) {
-      check<float>(test, Scalar::Float32, "float32", words, failures);
+    for (const char* words :
+         {"stochastic blocked(7) auto fused bits=8", "stochastic sequential auto unfused variant=b",
+          "stochastic shuffled(5) bfloat16 fused variant=c bits=12",
+          "stochastic reverse tfloat32 unfused bits=5 variant=b", "to_odd kahan bfloat16",
+          "to_odd strided(4) float32 fused", "nearest_away split(3) bfloat16 unfused",
+          "downward pairwise float8_e4m3fn fused", "upward blocked(7) float8_e5m2 unfused",
+          "nearest_even sequential float16 fused", "nearest_away neumaier auto",
+          "downward exact"}) {
+      for (const bool wild : {false, true}) {
+        check<float>(test, Scalar::Float32, "float32", words, failures, wild);
+      }
     }
     for (const char* words : {"nearest_even exact", "upward exact", "to_odd exact",
                               "stochastic exact bits=8", "stochastic exact keyed_by=operands"}) {

@@ -15,7 +15,9 @@ class Chunks {
 
   bool done() const { return steps_.done(); }
 
-  int64_t next(PlaceWriter& writer, Step* steps) {
+  /// Writer is a PlaceWriter or has its append, append_range and finish.
+  template <class Writer>
+  int64_t next(Writer& writer, Step* steps) {
     const int64_t count = steps_.next(
         task_.chunk, steps,
         [&](int64_t first, int64_t stride, int64_t n) { append(writer, first, stride, n); });
@@ -24,7 +26,8 @@ class Chunks {
   }
 
  private:
-  void append(PlaceWriter& writer, int64_t first, int64_t stride, int64_t n) const {
+  template <class Writer>
+  void append(Writer& writer, int64_t first, int64_t stride, int64_t n) const {
     if (stride == 1 && task_.order.kind != OrderKind::Shuffled) {
       writer.append_range(first, n);
       return;

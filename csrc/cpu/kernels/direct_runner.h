@@ -99,7 +99,7 @@ class DirectRunner {
   int64_t list_terms(const Contraction& c, int64_t terms, int32_t* offsets, int64_t* left_terms,
                      Step* steps) const {
     if (terms == 0) {
-      *steps = {0, 0, 0, true};
+      *steps = {0, 1, 0, 0, true};
       return 1;
     }
     const Schedule schedule(task_.order, terms, task_.permutation);

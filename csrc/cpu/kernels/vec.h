@@ -11,7 +11,7 @@
 #include "../../core/element.h"
 #include "halves.h"
 
-#if defined(__AVX2__)
+#if defined(__x86_64__)
 #include <immintrin.h>
 #endif
 

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: MIT
+#include "emulated_runner.h"
+#include "left.h"
+#include "method.h"
+
+namespace fpdet::inline FPDET_TARGET::kernels {
+namespace {
+
+/// Tree orders over accumulators inside float32 whose operations are no instructions.
+bool covers(const Task& task) {
+  const Arithmetic& a = task.arithmetic;
+  return task.order.is_tree() && task.order.vary != Vary::Element &&
+         task.scalar != Scalar::Float64 && embeds(a.format, kFloat32) &&
+         !(is_hardware(a.rounding) && a.format == kFloat32) &&
+         !(a.rounding == Rounding::Stochastic && a.stochastic.keyed_by_operands);
+}
+
+void plan_emulated(Task& task) {
+  constexpr int64_t kStack = int64_t{1} << 18;  // wanted bytes
+  task.row_tiles = task.rows;                   // packed_left is [row][term]
+  task.panels = ceil_div(task.cols, kEmulatedLanes);
+  const int64_t wanted =
+      task.tiles.columns > 0 ? ceil_div(task.tiles.columns, kEmulatedLanes) : kEmulatedVectors;
+  task.tile_panels = at_most(task.panels, at_most(wanted, 4 * kEmulatedVectors));
+  const int64_t row_bytes = task.tile_panels * kEmulatedLanes * task.depth * 8;
+  task.block_rows = at_most(task.rows, at_least(kStack / row_bytes, 1));
+  if (task.tiles.rows > 0) task.block_rows = at_most(task.block_rows, task.tiles.rows);
+  task.col_tiles = ceil_div(task.panels, task.tile_panels);
+  task.row_blocks = ceil_div(task.rows, task.block_rows);
+  task.items = task.problem.groups * task.row_blocks * task.col_tiles;
+  task.left_items = task.terms > 0 ? task.problem.groups * task.rows : 0;
+  task.left_bytes =
+      task.problem.groups * task.rows * task.terms * static_cast<int64_t>(sizeof(float));
+  task.scratch_bytes = EmulatedSizes(task).total();
+}
+
+void run(const Task& task, void* scratch, int64_t begin, int64_t end) {
+  Arithmetic arithmetic = task.arithmetic;
+  arithmetic.fused |= !task.problem.product;  // a sum's terms are rounded by its additions alone
+  with_emulated_ops(arithmetic, [&]<class Ops>(const Ops& ops) {
+    const EnvironmentGuard guard(Ops::kAmbient);
+    with_scalar(task.scalar, [&]<class S>(S) {
+      if constexpr (!__is_same(S, double)) {
+        EmulatedRunner<S, Ops> runner(task, ops, scratch);
+        for (int64_t item = begin; item < end; ++item) runner.run(item);
+      }
+    });
+  });
+}
+
+}  // namespace
+
+const Method kEmulated{
+    "emulated", covers, [](const Task&) { return true; }, plan_emulated, pack_left, run,
+};
+
+}  // namespace fpdet::inline FPDET_TARGET::kernels

@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: MIT
+// The operations of emulated.h. Products of float32 values are exact in float64, so one float64
+// operation, rounded in a way that keeps what the format's rounding must know, and one rounding of
+// its pattern (core/pattern.h, core/cut_pattern.h) are one rounding of the exact result.
+#pragma once
+
+#include "../../core/arith.h"
+#include "../../core/cut_pattern.h"
+#include "../../core/odd_sum.h"
+#include "../../core/pattern.h"
+#include "emulated_lanes.h"
+
+namespace fpdet::inline FPDET_TARGET::kernels {
+
+/// Every rounding but stochastic: sums rounded to odd. The ambient rounding is nearest even.
+template <Rounding R>
+class OddOps {
+ public:
+  static constexpr Rounding kAmbient = Rounding::NearestEven;
+
+  explicit OddOps(const Arithmetic& arithmetic)
+      : fused_(arithmetic.fused), format_(arithmetic.format, R, arithmetic.stochastic) {}
+
+  /// Nothing is drawn.
+  static constexpr int kDraws = 0;
+  int64_t draw(const int64_t*, int64_t, LaneRandom&, LaneRandom&, Words*, Words*) const {
+    return 0;
+  }
+
+  FPDET_INLINE Doubles accumulate(Doubles acc, Doubles a, Doubles b, const Words*, int64_t,
+                                  LaneRandom&) const {
+    const Doubles product = a * b;
+    return sum(acc, fused_ ? product : as_doubles(round(as_words(product))));
+  }
+  FPDET_INLINE Doubles add(Doubles p, Doubles q, int64_t, LaneRandom&) const { return sum(p, q); }
+
+ private:
+  FPDET_INLINE Words round(Words x) const { return round_pattern<R, true>(x, format_, Words{}); }
+  FPDET_INLINE Doubles sum(Doubles p, Doubles q) const {
+    Words s = round(odd_sum<Words>(p, q, as_words));
+    if constexpr (R == Rounding::Downward) {
+      // What cancels is -0 here, +0 to nearest even; +0 + +0 stays.
+      const Words cancelled = (s == 0) & ((as_words(p) | as_words(q)) != 0);
+      s |= cancelled & kSignBit;
+    }
+    return as_doubles(s);
+  }
+
+  bool fused_;
+  PatternFormat<Binary64> format_;
+};
+
+/// stochastic, keyed by position: sums cut toward zero, which is the ambient rounding.
+template <bool Fused, bool Doubts>
+class StochasticOps {
+ public:
+  static constexpr Rounding kAmbient = Rounding::TowardZero;
+
+  explicit StochasticOps(const Arithmetic& arithmetic)
+      : arithmetic_(arithmetic), format_(arithmetic.format, arithmetic.stochastic) {}
+
+  /// Writes what the roundings of n terms add, of two vectors of outputs, kDraws words a term, from
+  /// the returned place on. Ahead of the terms, so that chains of Philox overlap.
+  static constexpr int kDraws = Fused ? 1 : 2;
+  FPDET_INLINE int64_t draw(const int64_t* numbers, int64_t n, LaneRandom& random0,
+                            LaneRandom& random1, Words* biases0, Words* biases1) const {
+    if (n > 1 && format_.spec.variant == 'a' && consecutive(numbers, n)) {
+      switch (lane_width(format_.spec.bits)) {
+        case 8:
+          return draw_blocks<8>(numbers[0], n, random0, random1, biases0, biases1);
+        case 16:
+          return draw_blocks<16>(numbers[0], n, random0, random1, biases0, biases1);
+        default:
+          return draw_blocks<32>(numbers[0], n, random0, random1, biases0, biases1);
+      }
+    }
+    for (int64_t i = 0; i < n; ++i) {
+      for (int d = 0; d < kDraws; ++d) {
+        const int64_t event = 2 * numbers[i] + (Fused ? 1 : d);
+        biases0[i * kDraws + d] = cut_bias(format_, random0.at(event).v);
+        biases1[i * kDraws + d] = cut_bias(format_, random1.at(event).v);
+      }
+    }
+    return 0;
+  }
+
+  FPDET_INLINE Doubles accumulate(Doubles acc, Doubles a, Doubles b, const Words* biases,
+                                  int64_t term, LaneRandom& random) const {
+    if constexpr (Fused) {
+      return round<Operation::Fma>(fma<double>(a, b, acc), biases[0], a, b, acc, 2 * term + 1,
+                                   random);
+    }
+    const Doubles product = round<Operation::Multiply>(a * b, biases[0], a, b, b, 2 * term, random);
+    return round<Operation::Add>(acc + product, biases[1], acc, product, product, 2 * term + 1,
+                                 random);
+  }
+  FPDET_INLINE Doubles add(Doubles p, Doubles q, int64_t event, LaneRandom& random) const {
+    const Words bias = cut_bias(format_, random.at(event).v);
+    return round<Operation::Add>(p + q, bias, p, q, q, event, random);
+  }
+
+ private:
+  /// The operation's result, given cut, from its bias, operands and event.
+  template <Operation O>
+  FPDET_INLINE Doubles round(Doubles cut, Words bias, Doubles x, Doubles y, Doubles z,
+                             int64_t event, LaneRandom& random) const {
+    const CutResult<Words> r = round_cut_pattern<Doubts>(as_words(cut), format_, bias);
+    if (__builtin_expect(any(r.doubtful), 0)) {
+      return repair<O>(arithmetic_, as_doubles(r.pattern), r.doubtful, cut, x, y, z, event, random);
+    }
+    return as_doubles(r.pattern);
+  }
+
+  FPDET_INLINE static bool consecutive(const int64_t* numbers, int64_t n) {
+    bool yes = true;
+    for (int64_t i = 1; i < n; ++i) yes &= numbers[i] == numbers[i - 1] + 1;
+    return yes;
+  }
+
+  /// Whole blocks of events, from the one of the first term on; variant a.
+  template <int Width>
+  __attribute__((noinline)) int64_t draw_blocks(int64_t term, int64_t n, const LaneRandom& random0,
+                                                const LaneRandom& random1, Words* biases0,
+                                                Words* biases1) const {
+    constexpr int kEvents = 128 / Width, kTerms = kEvents / 2;
+    const LaneKey key0 = random0.key(), key1 = random1.key();
+    for (int64_t t = term / kTerms * kTerms; t < term + n; t += kTerms) {
+      const auto block = static_cast<uint64_t>(t / kTerms);
+      const RandomWord low = all_lanes(low_word(block)), high = all_lanes(high_word(block));
+      const PhiloxBlockOf<RandomWord> words0 = random_block(key0, low, high);
+      const PhiloxBlockOf<RandomWord> words1 = random_block(key1, low, high);
+      // The additions' events are odd: with lanes of 32 bits every second word.
+      constexpr int kLanes = 32 / Width, kSkip = Fused ? 1 : 0;
+#pragma GCC unroll 4
+      for (int word = kLanes == 1 ? kSkip : 0; word < 4; word += kLanes == 1 ? kSkip + 1 : 1) {
+        RandomWord w0 = word_at(words0, 32 * word), w1 = word_at(words1, 32 * word);
+#pragma GCC unroll 4
+        for (int lane = kLanes == 1 ? 0 : kSkip; lane < kLanes; lane += kSkip + 1) {
+          constexpr int kBit = kLanes == 1 ? 0 : kSkip * Width;
+          const int passed = lane * Width - kBit;
+          *biases0++ = cut_bias(format_, (w0 >> passed).v, kBit, Width);
+          *biases1++ = cut_bias(format_, (w1 >> passed).v, kBit, Width);
+        }
+      }
+    }
+    return term % kTerms * kDraws;
+  }
+
+  /// Lanes in doubt, from their operands.
+  template <Operation O>
+  __attribute__((noinline)) static Doubles repair(const Arithmetic& arithmetic, Doubles result,
+                                                  Words doubtful, Doubles cut, Doubles x, Doubles y,
+                                                  Doubles z, int64_t event,
+                                                  const LaneRandom& source) {
+    const Format& f = arithmetic.format;
+    const StochasticSpec& spec = arithmetic.stochastic;
+    LaneRandom again = source;
+    const Words random = again.at(event).v;
+    for (int l = 0; l < kDoubleLanes; ++l) {
+      if (doubtful[l] == 0) continue;
+      const auto r = static_cast<uint32_t>(random[l]);
+      if (is_zero(cut[l])) {  // in doubt for lying below the normal range; needs no rounding
+        result[l] = cut[l];
+      } else if constexpr (O == Operation::Multiply) {
+        result[l] = soft_mul(x[l], y[l], f, Rounding::Stochastic, spec, r);
+      } else if constexpr (O == Operation::Add) {
+        result[l] = soft_add(x[l], y[l], f, Rounding::Stochastic, spec, r);
+      } else {
+        result[l] = soft_fma(x[l], y[l], z[l], f, Rounding::Stochastic, spec, r);
+      }
+    }
+    return result;
+  }
+
+  Arithmetic arithmetic_;
+  CutFormat format_;
+};
+
+/// Calls f with the Ops of an arithmetic.
+template <class F>
+void with_emulated_ops(const Arithmetic& arithmetic, F&& f) {
+  with_rounding(arithmetic.rounding, [&]<Rounding R>() {
+    if constexpr (R == Rounding::Stochastic) {
+      const bool doubts = CutFormat(arithmetic.format, arithmetic.stochastic).doubts;
+      if (arithmetic.fused) {
+        doubts ? f(StochasticOps<true, true>(arithmetic))
+               : f(StochasticOps<true, false>(arithmetic));
+      } else {
+        doubts ? f(StochasticOps<false, true>(arithmetic))
+               : f(StochasticOps<false, false>(arithmetic));
+      }
+    } else {
+      f(OddOps<R>(arithmetic));
+    }
+  });
+}
+
+}  // namespace fpdet::inline FPDET_TARGET::kernels
