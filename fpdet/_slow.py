@@ -5,9 +5,8 @@ import warnings
 import torch
 
 from fpdet import _library  # noqa: F401  (registers the ops)
+from fpdet._arithmetic import DEFAULT
 
-HARDWARE_ROUNDINGS = ("nearest_even", "toward_zero", "upward", "downward")
-NATIVE_FORMATS = ("float32", "float64")
 SECONDS_PER_TERM = 20e-9
 LONG = 10.0
 
@@ -19,16 +18,22 @@ def is_native(arithmetic, dtype):
     return torch.ops.fpdet.convolution_has_kernel(str(dtype).removeprefix("torch."), arithmetic.text)
 
 
-def nearest_fast(arithmetic):
-    """The arithmetic with a SIMD kernel that differs from this one in as little as possible."""
-    from fpdet._arithmetic import Arithmetic
-
-    rounding = arithmetic.rounding if arithmetic.rounding in HARDWARE_ROUNDINGS else "nearest_even"
+def nearest_fast(arithmetic, dtype):
+    """The arithmetic with a SIMD kernel that differs from this one in as little as possible: in its
+    order first, then in the accumulator, then in the rounding.
+    """
     order = arithmetic.order
-    order = order if order.is_tree and "element" not in order else "blocked(512)"
-    known = arithmetic.accumulator in (*NATIVE_FORMATS, "auto")
-    accumulator = arithmetic.accumulator if known else "auto"
-    return Arithmetic(rounding, order, accumulator, arithmetic.fused)
+    if not order.is_tree or "element" in order:
+        order = "blocked(512)"
+    keyed = {} if arithmetic.rounding != "stochastic" else {"keyed_by": "position"}
+    closest = arithmetic.replace(order=order, **keyed)
+    options = {"bits": 32, "variant": "a", "seed": 0}
+    for rounding in ({}, {"rounding": "nearest_even", **options}):
+        for accumulator in ({}, {"accumulator": "auto"}):
+            candidate = closest.replace(**rounding, **accumulator)
+            if is_native(candidate, dtype):
+                return candidate
+    return DEFAULT
 
 
 def warn_once(op, arithmetic, dtype, terms, outputs):
@@ -44,6 +49,6 @@ def warn_once(op, arithmetic, dtype, terms, outputs):
     _warned.add(arithmetic.text)
     warnings.warn(
         f"{op}: '{forward}' has no fast kernel; this call sums {terms * outputs:.2g} terms, about "
-        f"{seconds:.0f} s on one thread. The nearest fast arithmetic is '{nearest_fast(forward)}'.",
+        f"{seconds:.0f} s on one thread. The nearest fast arithmetic is '{nearest_fast(forward, dtype)}'.",
         stacklevel=4,
     )

@@ -5,7 +5,8 @@
 // FPDET_TARGET names the inline namespace (-DFPDET_TARGET=avx2 ...): copies of an inline function
 // compiled with different flags then have different symbols and the linker never mixes them.
 // FPDET_HD marks functions for host and device; it is empty outside nvcc. FPDET_HD_INLINE besides
-// always inlines: for definitions whose words may be vectors of a kernel.
+// always inlines: for definitions whose words may be vectors of a kernel. FPDET_UNROLL asks host
+// compilers to unroll the short loop that follows.
 #pragma once
 
 #include <cfloat>
@@ -33,9 +34,11 @@
 #if defined(__CUDACC__)
 #define FPDET_HD __host__ __device__
 #define FPDET_HD_INLINE __host__ __device__ __forceinline__
+#define FPDET_UNROLL
 #else
 #define FPDET_HD
 #define FPDET_HD_INLINE inline __attribute__((always_inline))
+#define FPDET_UNROLL _Pragma("GCC unroll 16")
 #endif
 
 namespace fpdet::inline FPDET_TARGET {

@@ -42,7 +42,7 @@ FPDET_HD constexpr WideProduct<uint32_t> wide_product(uint32_t x, uint32_t multi
 template <class Key, class U>
 FPDET_HD_INLINE constexpr PhiloxBlockOf<U> philox(Key key, const PhiloxBlockOf<U>& counter) {
   PhiloxBlockOf<U> x = counter;
-#pragma GCC unroll 10
+  FPDET_UNROLL
   for (int round = 0; round < 10; ++round) {
     const WideProduct<U> product0 = wide_product(x.w0, 0xD2511F53u);
     const WideProduct<U> product1 = wide_product(x.w2, 0xCD9E8D57u);

@@ -15,19 +15,27 @@ namespace {
 
 using Sizes = std::vector<int64_t>;
 
-/// Rough cost of one term on the slow path, to keep it interruptible.
-constexpr double kSlowSecondsPerTerm = 30e-9;
+/// Rough cost of one term on one thread, to keep long calls interruptible.
+double seconds_per_term(const cpu::ContractionCall& call, bool fast) {
+  if (!fast) return 30e-9;
+  return is_hardware(call.arithmetic.rounding) && !call.order.exact() ? 50e-12 : 2e-9;
+}
 
 void run(const cpu::ContractionCall& call) {
-  int64_t most_terms = call.problem.terms.product();
-  for (const Contraction& c : call.rest) most_terms = std::max(most_terms, c.terms.product());
-  check_terms(most_terms);
+  double work = 0;
+  const auto count_terms = [&](const Contraction& c) {
+    check_terms(c.terms.product());
+    work += static_cast<double>(c.outputs()) * static_cast<double>(c.terms.product() + 1);
+  };
+  count_terms(call.problem);
+  for (const Contraction& c : call.rest) count_terms(c);
   if (call.problem.outputs() == 0) return;
-  if (cpu::fast_contraction_covers(call)) return cpu::fast_contraction(call, parallel_for);
-  const auto terms = static_cast<double>(most_terms + 1);
-  cpu::slow_contraction(call, [&](int64_t count, int64_t grain, const auto& body) {
-    interruptible_parallel_for(kSlowSecondsPerTerm * terms, count, grain, body);
-  });
+  const bool fast = cpu::fast_contraction_covers(call);
+  const double seconds = work * seconds_per_term(call, fast);
+  const auto loop = [&](int64_t count, int64_t grain, const auto& body) {
+    interruptible_parallel_for(seconds / static_cast<double>(count + 1), count, grain, body);
+  };
+  fast ? cpu::fast_contraction(call, loop) : cpu::slow_contraction(call, loop);
 }
 
 /// Spatial values of 1 to 3 dimensions, the leading ones filled up.

@@ -37,13 +37,13 @@ class OddOps {
  private:
   FPDET_INLINE Words round(Words x) const { return round_pattern<R, true>(x, format_, Words{}); }
   FPDET_INLINE Doubles sum(Doubles p, Doubles q) const {
-    Words s = round(odd_sum<Words>(p, q, as_words));
+    Words s = odd_sum<Words>(p, q, as_words);
     if constexpr (R == Rounding::Downward) {
       // What cancels is -0 here, +0 to nearest even; +0 + +0 stays.
       const Words cancelled = (s == 0) & ((as_words(p) | as_words(q)) != 0);
       s |= cancelled & kSignBit;
     }
-    return as_doubles(s);
+    return as_doubles(round(s));
   }
 
   bool fused_;
