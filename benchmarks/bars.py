@@ -141,6 +141,8 @@ def _sgd(cases):
 def _round(cases):
     for format in ("bfloat16", "float16"):
         chosen = [case for case in cases if case["key"]["shape"].endswith(f" to {format}")]
+        if not chosen:  # the run was stopped before
+            continue
         for what, bar, wanted in (("hardware modes", 0.9, suite.HARDWARE), ("stochastic", 0.6, ("stochastic",))):
 
             def group(case, entry, wanted=wanted):

@@ -13,7 +13,7 @@ template <class Ops, class S>
                                int64_t end) {
   constexpr int N = Ops::kLanes;
   Ops ops(task.arithmetic, task.conversion);
-  const auto k = task.coefficients.convert(Ops::coefficient);
+  const auto k = task.coefficients.convert([](double c) { return Ops::coefficient(c); });
   S* p = static_cast<S*>(at.parameter);
   const S* g = static_cast<const S*>(at.gradient);
   S* b = static_cast<S*>(at.buffer);
