@@ -2,7 +2,7 @@
 #
 #   make demo                 the experiment: how much of the spread comes from rounding, order, seed
 #   make test                 all tests                    (PYTEST_ARGS="-k conv" for some)
-#   make bench                speed beside torch's, ten minutes  (BENCH_ARGS)
+#   make bench                speed beside torch's    (BENCH_ARGS)
 #   make lint / make format   ruff and clang-format: check / rewrite
 #   make test-sanitizers      core and CPU kernels under ASan and UBSan
 #   make test-aarch64         the same programs cross-compiled, under qemu

@@ -39,14 +39,14 @@ def main(arguments=None):
 def _run_parser():
     run = argparse.ArgumentParser(
         prog="fpdet bench",
-        description="Speed beside torch's. Without --shapes and --problem: the default suite, about ten minutes on two "
-        "cores, and its bars. Other commands: compare A B, report RUN, page RUN (each has --help).",
+        description="Speed beside torch's. Without --shapes and --problem: the default suite "
+        "and its bars. Other commands: compare A B, report RUN, page RUN (each has --help).",
     )
     run.set_defaults(call=_run)
     run.add_argument(
         "--only", nargs="+", choices=[part.name for part in suite.PARTS], help="parts of the default suite"
     )
-    run.add_argument("--quick", action="store_true", help="of the suite one layer of each class, in two minutes")
+    run.add_argument("--quick", action="store_true", help="of the suite one layer of each class")
     run.add_argument("--shapes", nargs="+", metavar="LIST", help=f"of {', '.join(shapes.names())}, or files")
     run.add_argument("--problem", nargs="+", metavar="DESCRIPTOR", help="such as n4c64h56k64r3p1")
     run.add_argument("--passes", nargs="+", choices=PASSES, default=PASSES)

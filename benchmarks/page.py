@@ -43,7 +43,7 @@ def markdown(finished):
 
 <!-- Written by `fpdet bench page` from {RESULT}: change that, or benchmarks/page.py. -->
 
-What a choice of rounding and order costs on one machine. `make bench` measures the same on yours, in about ten minutes.
+What a choice of rounding and order costs on one machine. `make bench` measures the same on yours.
 
 {EXPLANATION}
 

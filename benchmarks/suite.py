@@ -1,4 +1,4 @@
-"""The default run: the cases behind each bar of bars.py, sized so that all of it takes about ten minutes on two cores.
+"""The default run: the cases behind each bar of bars.py, sub-sampled to hold the time.
 
 Where a part takes fewer layers than the lists have, it takes every n-th of them, or halves a layer (Problem.small) down
 to a number of multiply-adds; SUBSAMPLING says so in the report.
