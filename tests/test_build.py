@@ -239,7 +239,7 @@ def test_build_info_tells_what_was_built():
     }
     assert keys <= set(info), f"missing: {keys - set(info)}"
     assert "-ffp-contract=off" in info["host_flags"]
-    assert "baseline" in info["instruction_sets"]
+    assert info["instruction_sets"] and all(info["instruction_sets"].values())
 
 
 def test_instruction_sets_are_what_the_objects_hold():

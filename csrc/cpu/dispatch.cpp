@@ -16,6 +16,11 @@ struct InstructionSet {
   int64_t (*fma_loop)(int64_t steps, float* sum);
 };
 
+constexpr ContractionKernels kNoContraction{[](void*) { return false; }, nullptr, nullptr, nullptr,
+                                            [](int) -> const char* { return nullptr; }};
+constexpr ElementwiseKernels kNoElementwise{nullptr, nullptr, nullptr};
+
+/// Widest first. "portable" has no kernels: everything takes the slow path.
 const InstructionSet kSets[] = {
 #if defined(__x86_64__)
     {"avx512",
@@ -33,9 +38,12 @@ const InstructionSet kSets[] = {
      },
      avx2::kernels::contraction_kernels, avx2::kernels::elementwise_kernels,
      avx2::kernels::fma_loop},
-#endif
+#else
     {"baseline", [] { return true; }, baseline::kernels::contraction_kernels,
      baseline::kernels::elementwise_kernels, baseline::kernels::fma_loop},
+#endif
+    {"portable", [] { return true; }, []() -> const ContractionKernels& { return kNoContraction; },
+     []() -> const ElementwiseKernels& { return kNoElementwise; }, nullptr},
 };
 
 const InstructionSet& find(const std::string& name, const std::string& source) {
@@ -56,7 +64,7 @@ const InstructionSet& automatic() {
   for (const InstructionSet& set : kSets) {
     if (set.present()) return set;
   }
-  throw std::logic_error("no instruction set");  // baseline is always present
+  throw std::logic_error("no instruction set");  // portable is always present
 }
 
 std::atomic<const InstructionSet*> chosen{nullptr};
@@ -75,7 +83,7 @@ const InstructionSet& current() {
 std::vector<std::string> instruction_sets() {
   std::vector<std::string> names;
   for (const InstructionSet& set : kSets) {
-    if (set.present()) names.emplace_back(set.name);
+    if (set.present() && set.fma_loop != nullptr) names.emplace_back(set.name);
   }
   return names;
 }
@@ -89,6 +97,11 @@ void set_instruction_set(const std::string& name) {
 const ContractionKernels& contraction_kernels() { return current().contraction(); }
 const ElementwiseKernels& elementwise_kernels() { return current().elementwise(); }
 
-int64_t fma_loop(int64_t steps, float* sum) { return current().fma_loop(steps, sum); }
+bool has_kernels() { return current().fma_loop != nullptr; }
+
+int64_t fma_loop(int64_t steps, float* sum) {
+  if (!has_kernels()) throw std::invalid_argument("fma_loop: portable has no kernels");
+  return current().fma_loop(steps, sum);
+}
 
 }  // namespace fpdet::cpu

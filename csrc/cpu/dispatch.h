@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Which instruction set the CPU kernels use: the widest the machine has, or the one that
-// FPDET_CPU=avx512|avx2|baseline or set_instruction_set() names. A speed knob: results are the
-// same.
+// FPDET_CPU or set_instruction_set() names, "portable" being the slow path alone. A speed knob:
+// results are the same.
 #pragma once
 
 #include <string>
@@ -13,9 +13,10 @@
 
 namespace fpdet::cpu {
 
-/// Names this machine can run, widest first.
+/// Those with kernels that this machine can run, widest first.
 std::vector<std::string> instruction_sets();
 std::string instruction_set();
+bool has_kernels();
 /// "" goes back to the automatic choice. Throws std::invalid_argument for an unknown name or one
 /// that the machine lacks (so does every first use when FPDET_CPU holds such a name).
 void set_instruction_set(const std::string& name);

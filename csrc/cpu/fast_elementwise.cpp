@@ -29,7 +29,7 @@ Source source_of(const Draw& draw, int64_t per_sample) {
 
 /// Hardware roundings of a float32 or float64 accumulator that the operands fit into.
 bool hardware_covers(const Arithmetic& arithmetic, Scalar scalar) {
-  return is_hardware(arithmetic.rounding) &&
+  return has_kernels() && is_hardware(arithmetic.rounding) &&
          (arithmetic.format == kFloat64 ||
           (arithmetic.format == kFloat32 && scalar != Scalar::Float64));
 }
@@ -48,7 +48,7 @@ Conversion conversion_to(Scalar scalar, const Arithmetic& arithmetic) {
 bool fast_round_covers(const RoundCall& call) {
   // One of the two formats holds the other, so that one rounding is all.
   const Format own = format_of(call.scalar);
-  return (embeds(call.format, own) || embeds(own, call.format)) &&
+  return has_kernels() && (embeds(call.format, own) || embeds(own, call.format)) &&
          !call.stochastic.keyed_by_operands;
 }
 

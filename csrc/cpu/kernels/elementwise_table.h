@@ -17,14 +17,15 @@ struct ElementwiseKernels {
 
 namespace fpdet {
 inline namespace FPDET_TARGET {}
-namespace baseline::kernels {
-const cpu::ElementwiseKernels& elementwise_kernels();
-}
 #if defined(__x86_64__)
 namespace avx2::kernels {
 const cpu::ElementwiseKernels& elementwise_kernels();
 }
 namespace avx512::kernels {
+const cpu::ElementwiseKernels& elementwise_kernels();
+}
+#else
+namespace baseline::kernels {
 const cpu::ElementwiseKernels& elementwise_kernels();
 }
 #endif

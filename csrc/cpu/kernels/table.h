@@ -20,14 +20,15 @@ struct ContractionKernels {
 // Defined by kernels/contraction.cpp, compiled once per name.
 namespace fpdet {
 inline namespace FPDET_TARGET {}
-namespace baseline::kernels {
-const cpu::ContractionKernels& contraction_kernels();
-}
 #if defined(__x86_64__)
 namespace avx2::kernels {
 const cpu::ContractionKernels& contraction_kernels();
 }
 namespace avx512::kernels {
+const cpu::ContractionKernels& contraction_kernels();
+}
+#else
+namespace baseline::kernels {
 const cpu::ContractionKernels& contraction_kernels();
 }
 #endif

@@ -51,7 +51,7 @@ inline constexpr int kLanes = kVectorBytes / static_cast<int>(sizeof(T));
 
 template <class T>
 FPDET_INLINE V<T> load(const T* p) {
-  V<T> v;
+  V<T> v{};
   std::memcpy(&v, p, sizeof v);
   return v;
 }
@@ -87,7 +87,7 @@ FPDET_INLINE V<T> broadcast(T x) {
     return _mm256_set1_pd(x);
   }
 #else
-  V<T> v;
+  V<T> v{};
   for (int l = 0; l < kLanes<T>; ++l) v[l] = x;
   return v;
 #endif
@@ -243,7 +243,7 @@ FPDET_INLINE V<T> gather(const S* p, int64_t stride, uint32_t mask) {
   constexpr uint32_t kAll = (uint32_t{1} << kLanes<T>)-1;
   if constexpr (sizeof(S) == sizeof(T)) {
     if (stride == 1 && mask == kAll) {
-      V<T> v;
+      V<T> v{};
       std::memcpy(&v, p, sizeof v);
       return v;
     }
