@@ -130,12 +130,10 @@ def _sgd(cases):
         return entry["arithmetic"].split()[0]
 
     for case in cases:
-        speeds = _speeds([case], group)
-        random = speeds.pop("stochastic")
-        name, mean = _worst(speeds)
-        shape = case["key"]["shape"]
-        yield Line(f"SGD step, {shape} list", "torch's faster of foreach and fused", 1.0, mean, of=name)
-        yield Line(f"SGD step, {shape} list, stochastic", "torch's faster of foreach and fused", 0.5, random[0])
+        name, mean = _worst(_speeds([case], group))
+        shape, kind = case["key"]["shape"], case["key"]["kind"]
+        bar = {"hardware": 1.0, "stochastic": 0.5}[kind]
+        yield Line(f"SGD step, {shape} list, {kind}", "torch's faster of foreach and fused", bar, mean, of=name)
 
 
 def _round(cases):

@@ -1,4 +1,4 @@
-"""The command line: python -m fpdet bench [options] | compare A B | report RUN | page RUN."""
+"""The command line: python -m fpdet bench [options] | compare A B | control | report RUN | page RUN."""
 
 import argparse
 import sys
@@ -9,7 +9,7 @@ import torch
 from rich.console import Console
 from rich.progress import track
 
-from benchmarks import check, data, others, record, runner, shapes, suite, table
+from benchmarks import check, control, data, others, record, runner, shapes, suite, table
 from benchmarks.cases import DTYPES, PASSES, Choice, convolution
 from benchmarks.problems import ProblemError, parse
 from benchmarks.rows import rows
@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[1]
 def main(arguments=None):
     """Exit status: 0, 1 (a wrong result, something slower), 2 (bad input), 130 (interrupted)."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
-    commands = {"compare": _compare_parser, "report": _report_parser, "page": _page_parser}
+    commands = {"compare": _compare_parser, "control": _control_parser, "report": _report_parser, "page": _page_parser}
     command = arguments[0] if arguments and arguments[0] in commands else None
     given = (commands[command] if command else _run_parser)().parse_args(arguments[1:] if command else arguments)
     console = Console(width=None if sys.stdout.isatty() else 180, highlight=False)
@@ -40,7 +40,7 @@ def _run_parser():
     run = argparse.ArgumentParser(
         prog="fpdet bench",
         description="Speed beside torch's. Without --shapes and --problem: the default suite "
-        "and its bars. Other commands: compare A B, report RUN, page RUN (each has --help).",
+        "and its bars. Other commands: compare A B, control, report RUN, page RUN (each has --help).",
     )
     run.set_defaults(call=_run)
     run.add_argument(
@@ -59,6 +59,7 @@ def _run_parser():
     run.add_argument("--threads", nargs="+", type=int, metavar="N", help="each contender runs at the best of these")
     run.add_argument("--rounds", type=int, help="samples of each contender")
     run.add_argument("--out", metavar="DIR", help="run folder (default: runs/bench-TIME); an unfinished one goes on")
+    run.add_argument("--planted", type=float, help=argparse.SUPPRESS)  # of control.py
     run.add_argument("--page", action="store_true", help="make the finished run docs/performance.md, as page RUN does")
     run.add_argument("--seconds", type=float, metavar="S", help="stop after S seconds; the same command goes on")
     return run
@@ -70,6 +71,18 @@ def _compare_parser():
     parser.add_argument("a", metavar="A", help="run folder or run.json")
     parser.add_argument("b", metavar="B")
     parser.add_argument("--least", type=float, default=0.1, help="least slow-down that counts (default 0.1: 10%%)")
+    return parser
+
+
+def _control_parser():
+    parser = argparse.ArgumentParser(
+        prog="fpdet bench control",
+        description="Compare runs of one binary, a process each, with a first one: nothing may be slower; and a run "
+        f"with planted idle turns, {control.PLANTED} times the time: that has to be found.",
+    )
+    parser.set_defaults(call=_control)
+    parser.add_argument("--runs", type=int, default=10, metavar="N", help="beside the first (default 10)")
+    parser.add_argument("--out", default="runs/bench-control", metavar="DIR", help="an unfinished one goes on")
     return parser
 
 
@@ -100,7 +113,7 @@ def _run(given, console):
         "threads": threads,
         "rounds": given.rounds or "by part",
         "warm_allocations": runner.keep_allocations_warm(),
-    }
+    } | ({"planted": given.planted} if given.planted else {})
     out = Path(given.out or f"runs/bench-{time.strftime('%Y%m%d-%H%M%S')}")
     folder = record.RunFolder(out, record.machine(), settings)
     cases = chosen.cases()
@@ -108,7 +121,7 @@ def _run(given, console):
         for line in others.installed()[1]:
             console.print(line, markup=False)
     console.print(f"{len(cases)} cases into {out}, {len(folder.cases)} of them there already")
-    if not runner.run(cases, folder, threads, console, given.seconds):
+    if not runner.run(cases, folder, threads, console, given.seconds, given.planted):
         console.print(f"{len(folder.cases)} of {len(cases)} cases; the same command with --out {out} goes on")
         return 0
     finished = folder.finish()
@@ -192,6 +205,18 @@ def _compare(given, console):
     found = compare(record.read(given.a), record.read(given.b), given.least)
     console.print(table.comparison(found))
     return 1 if found.slower else 0
+
+
+def _control(given, console):
+    if given.runs < 1:
+        raise ValueError(f"--runs: expected at least 1, got {given.runs}")
+    outcome = control.run(given.out, given.runs, console)
+    wrong = sum(bool(labels) for labels in outcome.false)
+    console.print(f"runs of the same binary in which something is called slower: {wrong} of {len(outcome.false)}")
+    console.print(f"groups in which the planted slow-down is found: {len(outcome.found)} of {len(outcome.groups)}")
+    for label in sorted({label for labels in outcome.false for label in labels}):
+        console.print(f"wrongly called slower: {label}", markup=False)
+    return 0 if outcome.passed else 1
 
 
 def _page(given, console):

@@ -44,11 +44,10 @@ def resnet50_parameters():
 LISTS = {"resnet50": resnet50_parameters(), "1GiB": [(1 << 22,)] * 64}
 
 
-def sgd(name, arithmetics):
-    """The Case of one step on a parameter list, momentum and weight decay on."""
+def sgd(name, kind, arithmetics):
+    """The Case of one step on a parameter list, momentum and weight decay on; `kind` names the arithmetics."""
     shapes, wanted = LISTS[name], sum(torch.Size(shape).numel() for shape in LISTS[name])
-    native = all(is_native("sgd", fpdet.Arithmetic.parse(words).rounding) for words in arithmetics)
-    if not native:
+    if not all(is_native("sgd", fpdet.Arithmetic.parse(words).rounding) for words in arithmetics):
         shapes = shapes[: max(1, len(shapes) // SLOW_SHARE)]
     elements = sum(torch.Size(shape).numel() for shape in shapes)
 
@@ -67,7 +66,7 @@ def sgd(name, arithmetics):
             step = _stepper(fpdet.optim.SGD, params, buffers, arithmetic=words)
             yield Contender(tags, step, digest=lambda words=words: sgd_digest(words))
 
-    key = {"op": "sgd", "shape": name}
+    key = {"op": "sgd", "shape": name, "kind": kind}
     work = {"flops": 6 * elements, "bytes": 4 * 5 * elements, "terms": 0, "count": 1}
     return Case(key, work, (FOREACH, FUSED), contenders, note=_note(elements, wanted))
 
@@ -111,7 +110,7 @@ def rounding(format, modes, kind="gaussian", wanted=ARRAY, others=()):
             options = {"bits": int(bits)} if bits else {}
 
             def call(word=word, options=options):
-                return fpdet.round(x, format, word, **options)
+                return fpdet.round(x, format, word, out=y, **options)
 
             tags = {"system": FPDET, "arithmetic": mode, "dtype": "float32"}
             yield Contender(tags, call, digest=lambda call=call: fpdet.digest(call())[:16])

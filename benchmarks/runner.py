@@ -4,6 +4,7 @@ import ctypes
 import gc
 import sys
 import time
+from dataclasses import replace
 
 import torch
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -22,8 +23,10 @@ def keep_allocations_warm():
     return mallopt is not None and bool(mallopt(trim_threshold, 2**31 - 1)) and bool(mallopt(mmap_max, 0))
 
 
-def run(cases, folder, thread_counts, console, seconds=None):
-    """Measure the cases that the folder lacks; whether all are there now. Stops between cases after `seconds`."""
+def run(cases, folder, thread_counts, console, seconds=None, planted=None):
+    """Measure the cases that the folder lacks; whether all are there now. Stops between cases after `seconds`.
+
+    `planted` makes every call of ours take that many times its time: what a comparison of runs has to find."""
     torch.manual_seed(0)
     end = None if seconds is None else time.monotonic() + seconds
     if not folder.peaks:
@@ -36,15 +39,18 @@ def run(cases, folder, thread_counts, console, seconds=None):
                 if end is not None and time.monotonic() > end:
                     return False
                 progress.update(bar, description=case.label[:70])
-                folder.add(measured(case, thread_counts))
+                folder.add(measured(case, thread_counts, planted))
                 gc.collect()
             progress.advance(bar)
     return True
 
 
-def measured(case, thread_counts):
+def measured(case, thread_counts, planted=None):
     """A case as the record has it."""
     contenders = list(case.contenders())
+    for number, c in enumerate(contenders):
+        if planted and c.tags["system"] == FPDET:
+            contenders[number] = replace(c, call=_delayed(c.call, planted))
     timings = measure(contenders, case.threads or thread_counts, case.rounds)
     entries = []
     for contender, timing in zip(contenders, timings, strict=True):
@@ -55,6 +61,18 @@ def measured(case, thread_counts):
         entries.append(entry)
     kept = {"key": case.key, "work": case.work, "baselines": list(case.baselines), "entries": entries}
     return kept | ({"note": case.note} if case.note else {})
+
+
+def _delayed(call, factor):
+    def delayed():
+        start = time.perf_counter()
+        result = call()
+        end = start + factor * (time.perf_counter() - start)
+        while time.perf_counter() < end:
+            pass
+        return result
+
+    return delayed
 
 
 def _probed(contender):

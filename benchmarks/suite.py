@@ -95,8 +95,12 @@ def narrow():
 
 def sgd():
     """The step, on a network's parameters and on one that no cache holds."""
-    arithmetics = (*(f"{rounding} sequential" for rounding in HARDWARE), "stochastic sequential")
-    return [pointwise.sgd(name, arithmetics) for name in pointwise.LISTS]
+    kinds = {"hardware": HARDWARE, "stochastic": ("stochastic",)}
+    return [
+        pointwise.sgd(name, kind, [f"{rounding} sequential" for rounding in roundings])
+        for name in pointwise.LISTS
+        for kind, roundings in kinds.items()
+    ]
 
 
 def rounding():

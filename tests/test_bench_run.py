@@ -2,6 +2,7 @@
 
 import csv
 import json
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -12,8 +13,11 @@ pytest.importorskip("rich")
 pytest.importorskip("matplotlib")
 pytest.importorskip("scipy")
 
+import test_bench_compare
+from rich.console import Console
+
 import fpdet
-from benchmarks import bars, cases, check, page, pointwise, record, rows, suite
+from benchmarks import bars, cases, check, control, page, pointwise, record, rows, suite
 from benchmarks.cli import main
 from benchmarks.measure import Contender, measure
 from benchmarks.problems import parse
@@ -163,15 +167,19 @@ def test_checks_of_the_pointwise_ops_see_a_wrong_result(monkeypatch):
 # ---- the default suite -------------------------------------------------------------------------------
 
 
-def test_the_suite_has_every_bar():
+def test_the_suite_has_every_bar(monkeypatch):
     """Made-up times, all equal: every bar gets its number, 1 where it is a ratio."""
-    parts = [part.name for part in suite.PARTS if part.name not in ("sgd", "others")]
+    monkeypatch.setattr(pointwise, "LISTS", {name: [(3, 4)] for name in pointwise.LISTS})
+    parts = [part.name for part in suite.PARTS if part.name != "others"]
     every = suite.cases(only=parts)
     assert len({json.dumps(case.key, sort_keys=True) for case in every}) == len(every)
     lines = bars.lines(made_up(suite.cases(only=parts, quick=True)))
     what = " ".join(line.what for line in lines)
     assert all(word in what for word in (*bars.CLASSES, *cases.PASSES, "slowest layer", "directed", *suite.ORDERED[:4]))
-    assert all(word in what for word in ("unfused", "exact", "32 random bits", "8 random bits", "bfloat16", "float16"))
+    assert all(
+        word in what
+        for word in ("unfused", "exact", "32 random bits", "8 random bits", "bfloat16", "float16", "SGD step, 1GiB")
+    )
     assert [line.measured for line in lines if line.unit == "x"] == pytest.approx([1.0] * (len(lines) - 2))
     assert all(line.reached == (line.unit == "x") for line in lines), "a second is no call of 40 µs"
 
@@ -219,3 +227,24 @@ def test_page_writes_what_it_reads(finished, tmp_path):
     paths = page.write(tmp_path, record.read(finished))
     assert paths[0].read_text() == page.markdown(record.read(tmp_path / page.RESULT))
     assert {path.stem for path in paths[1:]} == {f"performance-{name}" for name in page.names(record.read(finished))}
+
+
+def test_the_control_tells_a_planted_slow_down_from_runs_of_the_same(tmp_path, monkeypatch):
+    """On records made up: the times of real runs are no business of a test."""
+    made = []
+
+    def measure(folder, planted):
+        made.append(planted)
+        folder.mkdir(parents=True)
+        record.write(folder / "run.json", noisy_record(len(made), factor=1.2 if planted else 1.0))
+
+    monkeypatch.setattr(control, "_measure", measure)
+    outcome = control.run(tmp_path, 3, Console(quiet=True))
+    assert made == [False] * 4 + [True] and outcome.passed and len(outcome.found) == 4
+    assert control.run(tmp_path, 3, Console(quiet=True)) == outcome and len(made) == 5, "finished runs are kept"
+    assert not replace(outcome, false=[["3x3"]]).passed and not replace(outcome, found=[]).passed
+
+
+def noisy_record(seed, factor):
+    slower = range(test_bench_compare.ROWS)
+    return {"machine": {}, **test_bench_compare.record(seed, slower=slower, factor=factor)}

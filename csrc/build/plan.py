@@ -140,7 +140,8 @@ def core_module(plan: Plan, target: Path) -> Path:
 
 def cpu_objects(plan: Plan, instruction_sets: dict[str, list[str]], extra_flags: Sequence[str] = ()) -> list[Path]:
     flags = [*HOST_FLAGS, *_includes(), *extra_flags]
-    objects = [plan.compile(source, flags) for source in _sources("cpu")]
+    present = [f"-DFPDET_HAS_{name.upper()}" for name in instruction_sets]
+    objects = [plan.compile(source, [*flags, *present]) for source in _sources("cpu")]
     for name, instructions in instruction_sets.items():
         kernel_flags = [*flags, *instructions, f"-DFPDET_TARGET={name}"]
         for source in _sources("cpu/kernels"):

@@ -20,9 +20,10 @@ constexpr ContractionKernels kNoContraction{[](void*) { return false; }, nullptr
                                             [](int) -> const char* { return nullptr; }};
 constexpr ElementwiseKernels kNoElementwise{nullptr, nullptr, nullptr};
 
-/// Widest first. "portable" has no kernels: everything takes the slow path.
+/// Those that the build compiled kernels for, widest first. "portable" has no kernels: everything
+/// takes the slow path.
 const InstructionSet kSets[] = {
-#if defined(__x86_64__)
+#if defined(FPDET_HAS_AVX512)
     {"avx512",
      [] {
        return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
@@ -31,6 +32,8 @@ const InstructionSet kSets[] = {
      },
      avx512::kernels::contraction_kernels, avx512::kernels::elementwise_kernels,
      avx512::kernels::fma_loop},
+#endif
+#if defined(FPDET_HAS_AVX2)
     {"avx2",
      [] {
        return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
@@ -38,7 +41,8 @@ const InstructionSet kSets[] = {
      },
      avx2::kernels::contraction_kernels, avx2::kernels::elementwise_kernels,
      avx2::kernels::fma_loop},
-#else
+#endif
+#if defined(FPDET_HAS_BASELINE)
     {"baseline", [] { return true; }, baseline::kernels::contraction_kernels,
      baseline::kernels::elementwise_kernels, baseline::kernels::fma_loop},
 #endif

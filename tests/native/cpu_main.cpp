@@ -4,6 +4,7 @@
 // Prints the slow path's digests. Buffers are exactly as long as they must be: a read beyond shows
 // under ASan.
 #include <exception>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -167,8 +168,12 @@ bool equal(const std::vector<std::vector<T>>& a, const std::vector<std::vector<T
   return a.size() == b.size();
 }
 
-/// Tile sizes that are forced in turn; an argument (a slow machine) leaves the plan's own (0).
-std::vector<int64_t> tilings = {0, 1, 5};
+/// Tile sizes that are forced in turn; 0 is the plan's own.
+constexpr int64_t kTilings[] = {0, 1, 5};
+
+/// Of so many cases one is run: an argument, for a slow machine.
+int64_t every = 1;
+int64_t cases_met = 0;
 
 /// Every method by name, and the choice by shape ("").
 std::vector<std::string> methods() {
@@ -180,6 +185,7 @@ std::vector<std::string> methods() {
 template <class T>
 void check(const Case& test, Scalar scalar, const std::string& dtype, const std::string& words,
            Failures& failures, bool wild = false) {
+  if (cases_met++ % every != 0) return;
   const ParsedArithmetic parsed = parse_arithmetic(words);
   Generator random(6);
   const Convolution<T> convolution(test, random, wild);
@@ -212,7 +218,7 @@ void check(const Case& test, Scalar scalar, const std::string& dtype, const std:
   const cpu::ParallelFor on_one = serial, on_three = three_threads;
   for (const std::string& set : cpu::instruction_sets()) {
     cpu::set_instruction_set(set);
-    for (const int64_t tile : tilings) {
+    for (const int64_t tile : kTilings) {
       for (const std::string& method : methods()) {
         cpu::set_knobs({tile, tile, tile, tile, method});
         const cpu::ParallelFor& threads = tile == 0 ? on_three : on_one;
@@ -232,8 +238,8 @@ void check(const Case& test, Scalar scalar, const std::string& dtype, const std:
 
 }  // namespace
 
-int main(int count, char**) {
-  if (count > 1) tilings = {0};
+int main(int count, char** arguments) {
+  if (count > 1) every = std::stoll(arguments[1]);
   const Case cases[] = {
       {"3x3", conv(2, 1, 3, 5, {5, 6}, 3, 1, 1, 1)},
       {"3x3_channels_last", conv(2, 1, 3, 5, {5, 6}, 3, 1, 1, 1), Layout::ChannelsLast},
