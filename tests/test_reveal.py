@@ -33,33 +33,21 @@ def forward(n, arithmetic, dtype):
 
 def grad_input(n, arithmetic, dtype):
     ones, x = torch.ones(n, 1, 1, dtype=dtype), torch.zeros(1, 1, 1, dtype=dtype, requires_grad=True)
-
-    def function(t):
-        y = F.conv1d(x, ones, arithmetic=arithmetic)
-        return torch.autograd.grad(y, x, t.view(1, n, 1))[0]
-
-    return function
+    y = F.conv1d(x, ones, arithmetic=arithmetic)
+    return lambda t: torch.autograd.grad(y, x, t.view(1, n, 1), retain_graph=True)[0]
 
 
 def grad_weight(n, arithmetic, dtype):
     x, w = torch.ones(1, 1, n, dtype=dtype), torch.zeros(1, 1, 1, dtype=dtype, requires_grad=True)
-
-    def function(t):
-        y = F.conv1d(x, w, arithmetic=arithmetic)
-        return torch.autograd.grad(y, w, t.view(1, 1, n))[0]
-
-    return function
+    y = F.conv1d(x, w, arithmetic=arithmetic)
+    return lambda t: torch.autograd.grad(y, w, t.view(1, 1, n), retain_graph=True)[0]
 
 
 def grad_bias(n, arithmetic, dtype):
     x, w = torch.ones(1, 1, n, dtype=dtype), torch.zeros(1, 1, 1, dtype=dtype)
     b = torch.zeros(1, dtype=dtype, requires_grad=True)
-
-    def function(t):
-        y = F.conv1d(x, w, b, arithmetic=arithmetic)
-        return torch.autograd.grad(y, b, t.view(1, 1, n))[0]
-
-    return function
+    y = F.conv1d(x, w, b, arithmetic=arithmetic)
+    return lambda t: torch.autograd.grad(y, b, t.view(1, 1, n), retain_graph=True)[0]
 
 
 PASSES = [forward, grad_input, grad_weight, grad_bias]
@@ -77,7 +65,8 @@ def test_revealed_is_declared(make, each):
 @pytest.mark.parametrize("each", ORDERS)
 @pytest.mark.parametrize("make", PASSES)
 def test_revealed_is_declared_everywhere(make, each):
-    for n in (*range(1, 66), 1000):
+    every = range(1, 66) if make is forward else (*range(1, 34), 63, 64, 65)
+    for n in (*every, 1000):
         function = make(n, fpdet.Arithmetic(order=each), torch.float32)
         assert fpdet.reveal(function, n) == order.parse(each).tree(n), n
 
