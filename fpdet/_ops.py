@@ -20,6 +20,7 @@ from fpdet._check import unwatched
 from fpdet._interrupt import call
 
 ops = torch.ops.fpdet
+_plain_gradients_op = ops.convolution_gradients.default
 _definitions = torch.library.Library("fpdet", "FRAGMENT")
 
 FORWARD, GRAD_INPUT, GRAD_WEIGHT, GRAD_BIAS, ADD = 0, 1, 2, 3, 4
@@ -107,13 +108,8 @@ def _op(slot, arithmetic):
     return getattr(ops, name + "_by_pass" if SEPARATOR in arithmetic else name).default
 
 
-def _contract(slot, tensors, sizes, geometry, arithmetic, draw, tag, batch_offset, *, derivable=True):
-    """The pass into `slot`; `tensors` holds the other two slots, `sizes` the spatial size of each.
-
-    If it is not to be derived from, it needs no op that knows the arithmetic of the other passes.
-    """
-    if not derivable:
-        arithmetic = arithmetic_of_pass(arithmetic, tag)
+def _contract(slot, tensors, sizes, geometry, arithmetic, draw, tag, batch_offset):
+    """The pass into `slot`; `tensors` holds the other two slots, `sizes` the spatial size of each."""
     first, second = (tensors[name] for name in _OPERANDS[slot])
     op = _op(slot, arithmetic)
     if slot == "weight":
@@ -133,20 +129,41 @@ def _derivative_tag(result, slot):
     return FORWARD if (slot, result) == ("weight", "output") else GRAD_INPUT
 
 
-def _gradients(slot, grad, first, second, mask, geometry, arithmetic, draw, base_tag, batch_offset, *, derivable=True):
+def _gradients(slot, grad, first, second, mask, geometry, arithmetic, draw, base_tag, batch_offset):
     """Of the two operands of a pass into `slot` and of the bias; None where the mask is False."""
     tensors, sizes = _slots(slot, grad, first, second)
     results = [None, None, None]
     for i, result in enumerate(_OPERANDS[slot]):
         if mask[i]:
             tag = base_tag + _derivative_tag(result, slot)
-            results[i] = _contract(
-                result, tensors, sizes, geometry, arithmetic, draw, tag, batch_offset, derivable=derivable
-            )
+            results[i] = _contract(result, tensors, sizes, geometry, arithmetic, draw, tag, batch_offset)
     if mask[2]:
         text = grad_weight_arithmetic(arithmetic)
         results[2] = call(ops.channel_sum.default, grad, text, draw, base_tag + GRAD_BIAS)
     return results
+
+
+def _plain_gradients(slot, grad, first, second, mask, geometry, arithmetic, draw, base_tag, batch_offset):
+    """What `_gradients` gives, by one op that has no derivative and that nothing above autograd sees."""
+    texts = arithmetic_of_pass(arithmetic, GRAD_INPUT), arithmetic_of_pass(arithmetic, GRAD_WEIGHT)
+    tags = [base_tag + GRAD_INPUT, base_tag + GRAD_WEIGHT, base_tag + GRAD_BIAS]
+    with torch._C._AutoDispatchBelowAutograd():
+        found = iter(
+            call(
+                _plain_gradients_op,
+                grad,
+                first,
+                second,
+                slot == "input",
+                *geometry,
+                mask,
+                *texts,
+                draw,
+                tags,
+                batch_offset,
+            )
+        )
+    return [next(found) if wanted else None for wanted in mask]
 
 
 def _backward(
@@ -155,6 +172,11 @@ def _backward(
     geometry = (stride, padding, dilation, groups)
     results = _gradients(slot, grad, first, second, output_mask, geometry, arithmetic, draw, base_tag, batch_offset)
     return tuple(grad.new_empty(0) if result is None else result for result in results)
+
+
+def _fake_plain_gradients(grad, first, second, transposed, stride, padding, dilation, groups, wanted, *_):
+    results = _fake_backward(grad, first, second, None, stride, padding, dilation, groups, wanted)
+    return [result for result, needed in zip(results, wanted, strict=True) if needed]
 
 
 def _fake_backward(grad, first, second, slot, stride, padding, dilation, groups, output_mask, *_):
@@ -194,9 +216,8 @@ def _derivative(ctx, slot, grad):
     if torch.is_grad_enabled():
         results = ops.convolution_backward.default(grad, first, second, slot, *ctx.geometry, mask, *rest)
         return [result if wanted else None for result, wanted in zip(results, mask, strict=True)]
-    if unwatched():
-        with torch._C._AutoDispatchBelowAutograd():
-            return _gradients(slot, grad, first, second, mask, ctx.geometry, *rest, derivable=False)
+    if slot != "weight" and unwatched() and grad.is_cpu:
+        return _plain_gradients(slot, grad, first, second, mask, ctx.geometry, *rest)
     return _gradients(slot, grad, first, second, mask, ctx.geometry, *rest)
 
 
@@ -387,6 +408,7 @@ def _register():
         _channel_expand_backward,
         _setup_channel_expand,
     )
+    _describe("convolution_gradients", _fake_plain_gradients)
     _describe("channel_sum", _fake_channel_sum, _channel_sum_backward, _setup_channel_sum)
     _describe("add", _fake_add, lambda ctx, grad: (grad, grad, None, None, None), _no_context)
     _describe("round", _fake_round, lambda ctx, grad: (grad, None, None, None, None), _no_context)

@@ -264,6 +264,32 @@ Tensor channel_sum(const Tensor& grad_output, std::string arithmetic, std::optio
   return result;
 }
 
+/// The wanted ones of a convolution's (or transposed convolution's) three gradients: of its first
+/// and second operand and its bias. One call from Python for what are up to three ops.
+std::vector<Tensor> convolution_gradients(const Tensor& grad, const Tensor& first,
+                                          const Tensor& second, bool transposed, Sizes stride,
+                                          Sizes padding, Sizes dilation, int64_t groups,
+                                          std::vector<bool> wanted, std::string grad_input,
+                                          std::string grad_weight, std::optional<Tensor> draw,
+                                          Sizes pass_tags, int64_t batch_offset) {
+  STD_TORCH_CHECK(wanted.size() == 3 && pass_tags.size() == 3,
+                  "fpdet: wanted, pass_tags: expected 3 values each, got ", wanted.size(), " and ",
+                  pass_tags.size());
+  std::vector<Tensor> gradients;
+  if (wanted[0]) {
+    const auto pass = transposed ? convolution : convolution_grad_input;
+    gradients.push_back(pass(grad, second, std::nullopt, stride, padding, dilation, groups,
+                             spatial_sizes(first), grad_input, draw, pass_tags[0], batch_offset));
+  }
+  if (wanted[1]) {
+    gradients.push_back(convolution_grad_weight(
+        transposed ? first : grad, transposed ? grad : first, stride, padding, dilation, groups,
+        spatial_sizes(second), grad_weight, draw, pass_tags[1]));
+  }
+  if (wanted[2]) gradients.push_back(channel_sum(grad, grad_weight, draw, pass_tags[2]));
+  return gradients;
+}
+
 /// Whether a convolution of this dtype under this arithmetic takes a fast kernel, whatever its
 /// shape.
 bool convolution_has_kernel(std::string dtype, std::string arithmetic) {
@@ -281,6 +307,7 @@ STABLE_TORCH_LIBRARY_IMPL(fpdet, CPU, m) {
   m.impl("convolution", TORCH_BOX(&convolution));
   m.impl("convolution_grad_input", TORCH_BOX(&convolution_grad_input));
   m.impl("convolution_grad_weight", TORCH_BOX(&convolution_grad_weight));
+  m.impl("convolution_gradients", TORCH_BOX(&convolution_gradients));
   m.impl("channel_sum", TORCH_BOX(&channel_sum));
 }
 

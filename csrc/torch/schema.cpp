@@ -17,6 +17,10 @@ STABLE_TORCH_LIBRARY(fpdet, m) {
       "convolution_grad_weight(Tensor grad_output, Tensor input, int[] stride, int[] padding, "
       "int[] dilation, int groups, int[] kernel_size, str arithmetic, Tensor? draw, int pass_tag) "
       "-> Tensor");
+  m.def(
+      "convolution_gradients(Tensor grad, Tensor first, Tensor second, bool transposed, int[] "
+      "stride, int[] padding, int[] dilation, int groups, bool[] wanted, str grad_input, str "
+      "grad_weight, Tensor? draw, int[] pass_tags, int batch_offset) -> Tensor[]");
   m.def("channel_sum(Tensor grad_output, str arithmetic, Tensor? draw, int pass_tag) -> Tensor");
   m.def("add(Tensor a, Tensor b, str arithmetic, Tensor? draw, int pass_tag) -> Tensor");
   m.def("round(Tensor x, str format, str rounding, Tensor? draw, int batch_offset) -> Tensor");
