@@ -5,7 +5,9 @@
 namespace fpdet::inline FPDET_TARGET::kernels {
 namespace {
 
-constexpr int64_t kMostTerms = 4096;
+constexpr int64_t kMostTerms = int64_t{1} << 14;
+constexpr int64_t kMostTermsOfWeights = 4096;       // grad_weight: other methods sum more of them
+constexpr int64_t kMostRows = 12;                   // more rows fill the lanes of other methods
 constexpr int64_t kMostWeights = int64_t{1} << 16;  // rows x terms
 
 template <class T>
@@ -50,7 +52,21 @@ bool covers_joined(const Task& task) {
          covers_parts(task);
 }
 
-bool suits(const Task& task) { return task.rows <= 2 && all_columns(Parts(task)).x[2] >= 4; }
+/// One or two rows never pay for a packed panel; up to kMostRows do not where vectors are mostly
+/// filled, terms are packed for outputs of one sample, and runs pay for the partials' way to
+/// memory.
+bool suits(const Task& task) {
+  const Parts parts(task);
+  const int64_t width = all_columns(parts).x[2];
+  const bool samples = task.problem.out.col_digit_is_sample;
+  if (task.rows <= 2) return width >= 4 && (samples || all_terms(parts) <= kMostTermsOfWeights);
+  const int64_t lanes = double_accumulator(task) ? kLanes<double> : kLanes<float>;
+  int64_t runs = 0;
+  for (int64_t i = 0; i < parts.count; ++i) {
+    runs += Schedule(task.order, parts[i].terms.product(), task.permutation).runs();
+  }
+  return task.rows <= kMostRows && samples && 2 * width > lanes && all_terms(parts) >= 4 * runs;
+}
 
 template <class T>
 void plan_direct(Task& task) {

@@ -13,9 +13,11 @@ inline constexpr int kDirectRows = 4;  // most rows at once
 
 inline constexpr int64_t kDirectParts = 8;  // most parts at once
 
-inline constexpr int kDirectSums = 8;  // vectors of sums at once: they hide an addition's latency
+inline constexpr int kDirectSums = 12;  // most vectors of sums at once
 
-constexpr int direct_vectors(int rows) { return kDirectSums / rows; }
+/// Vectors of outputs at once: enough to hide an addition's latency, and to use each load of left
+/// operands of three or four rows often.
+constexpr int direct_vectors(int rows) { return rows == 1 ? 8 : rows == 4 ? 3 : 4; }
 
 /// A vector of outputs of a box.
 struct Spot {
@@ -60,19 +62,34 @@ __attribute__((noinline)) void direct(const DirectArguments<T>& a) {
       for (int v = 0; v < Vectors; ++v) acc[r][v] = V<T>{};
     }
     for (const int32_t* last = offset + step->count; offset != last; ++offset) {
-      V<T> b[Vectors];
+      const auto add = [&](int r, int v, V<T> w, V<T> b) {
+        if constexpr (Fused) {
+          acc[r][v] = fma<T>(w, b, acc[r][v]);
+        } else {
+          acc[r][v] = acc[r][v] + w * b;
+        }
+      };
+      // The fewer operands wait in registers; the others pass one by one.
+      if constexpr (Rows < Vectors) {
+        V<T> w[Rows];
 #pragma GCC unroll 16
-      for (int v = 0; v < Vectors; ++v) b[v] = load<T>(x[v] + *offset);
-#pragma GCC unroll 16
-      for (int r = 0; r < Rows; ++r) {
-        const V<T> w = broadcast<T>(left[r]);
+        for (int r = 0; r < Rows; ++r) w[r] = broadcast<T>(left[r]);
 #pragma GCC unroll 16
         for (int v = 0; v < Vectors; ++v) {
-          if constexpr (Fused) {
-            acc[r][v] = fma<T>(w, b[v], acc[r][v]);
-          } else {
-            acc[r][v] = acc[r][v] + w * b[v];
-          }
+          V<T> b = load<T>(x[v] + *offset);
+          if constexpr (Rows > 1) b = in_register<T>(b);
+#pragma GCC unroll 16
+          for (int r = 0; r < Rows; ++r) add(r, v, w[r], b);
+        }
+      } else {
+        V<T> b[Vectors];
+#pragma GCC unroll 16
+        for (int v = 0; v < Vectors; ++v) b[v] = in_register<T>(load<T>(x[v] + *offset));
+#pragma GCC unroll 16
+        for (int r = 0; r < Rows; ++r) {
+          const V<T> w = broadcast<T>(left[r]);
+#pragma GCC unroll 16
+          for (int v = 0; v < Vectors; ++v) add(r, v, w, b[v]);
         }
       }
       left += Rows;
