@@ -177,19 +177,27 @@ class WindowRunner {
     const bool joined = rows == 1 && in[2].from == 0 && in[2].to == layout_.size[2] &&
                         hop[2] == 1 && (layout_.size[1] == 1 || hop[1] == layout_.size[2]) &&
                         (layout_.size[0] == 1 || hop[0] == layout_.size[1] * layout_.size[2]);
+    // The next channel's elements come from another page: asked for ahead, row by row.
+    const auto ask_for = [&](const S* from, int64_t n) {
+      constexpr int64_t kLine = 64 / static_cast<int64_t>(sizeof(S));
+      for (int64_t i = 0; i < n; i += kLine) __builtin_prefetch(from + i, 0, 3);
+    };
+    const int64_t next = right.term.offset.w[0];
     for (int64_t c = 0; c < channels; ++c) {
       for (int64_t n = 0; n < samples; ++n) {
         const S* from = data + c * right.term.offset.w[0] + n * right.outer.offset.w[0];
         T* to = window_ + c * layout_.channel + n * layout_.sample;
         if (joined) {
+          ask_for(from + next, layout_.sample);
           copy_row(from, 1, 0, layout_.sample, layout_.sample, to);
           continue;
         }
         for (int64_t i = 0; i < layout_.size[0]; ++i) {
           for (int64_t j = 0; j < layout_.size[1]; ++j) {
             const bool here = i >= in[0].from && i < in[0].to && j >= in[1].from && j < in[1].to;
-            copy_row(from + i * hop[0] + j * hop[1], hop[2], here ? in[2].from : 0,
-                     here ? in[2].to : 0, layout_.size[2],
+            const S* row = from + i * hop[0] + j * hop[1];
+            if (here && hop[2] == 1) ask_for(row + next, layout_.size[2]);
+            copy_row(row, hop[2], here ? in[2].from : 0, here ? in[2].to : 0, layout_.size[2],
                      to + i * layout_.axis[0] + j * layout_.axis[1]);
           }
         }
@@ -209,6 +217,12 @@ class WindowRunner {
     constexpr int64_t kW = kLanes<T>;
     constexpr uint32_t kAll = (uint32_t{1} << kW) - 1;
     for (int64_t i = 0; i < n; i += kW) {
+      if constexpr (__is_same(T, S)) {
+        if (hop == 1 && i >= first && i + kW <= last) {
+          store<T>(to + i, load<T>(from + i));
+          continue;
+        }
+      }
       const int64_t low = at_most(at_least(first - i, 0), kW);
       const int64_t high = at_most(at_least(last - i, 0), kW);
       const uint32_t mask = kAll >> (kW - high) & (low == kW ? 0 : kAll << low);
