@@ -52,20 +52,23 @@ bool covers_joined(const Task& task) {
          covers_parts(task);
 }
 
-/// One or two rows never pay for a packed panel; up to kMostRows do not where vectors are mostly
-/// filled, terms are packed for outputs of one sample, and runs pay for the partials' way to
-/// memory.
+/// One or two rows never pay for packed panels. More do not where they are too few for the lanes of
+/// other methods, vectors are mostly filled, planes are wide enough and meet enough terms to pay
+/// for their copies, and runs are long enough to pay for the partials' way to memory.
 bool suits(const Task& task) {
   const Parts parts(task);
-  const int64_t width = all_columns(parts).x[2];
+  const int64_t width = all_columns(parts).x[2], terms = all_terms(parts);
   const bool samples = task.problem.out.col_digit_is_sample;
-  if (task.rows <= 2) return width >= 4 && (samples || all_terms(parts) <= kMostTermsOfWeights);
+  if (task.rows <= 2) return width >= 4 && (samples || terms <= kMostTermsOfWeights);
   const int64_t lanes = double_accumulator(task) ? kLanes<double> : kLanes<float>;
+  const int64_t channels = parts[0].terms.d[0];
+  const bool has_taps = terms > channels * parts.count;
   int64_t runs = 0;
   for (int64_t i = 0; i < parts.count; ++i) {
     runs += Schedule(task.order, parts[i].terms.product(), task.permutation).runs();
   }
-  return task.rows <= kMostRows && samples && 2 * width > lanes && all_terms(parts) >= 4 * runs;
+  return task.rows <= kMostRows && samples && 2 * width > lanes &&
+         (has_taps ? channels <= 512 : channels <= 128 && width >= 32) && terms >= 4 * runs;
 }
 
 template <class T>
