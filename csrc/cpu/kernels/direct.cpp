@@ -52,23 +52,29 @@ bool covers_joined(const Task& task) {
          covers_parts(task);
 }
 
-/// One or two rows never pay for packed panels. More do not where they are too few for the lanes of
-/// other methods, vectors are mostly filled, planes are wide enough and meet enough terms to pay
-/// for their copies, and runs are long enough to pay for the partials' way to memory.
+/// One or two rows never pay for packed panels. More do not
+/// - where they are too few for the lanes of other methods, and planes are wide enough and meet
+///   enough terms to pay for their copies;
+/// - where terms are few: the planes stay in the first cache, and nothing else is copied.
+/// Vectors must be mostly filled, and runs pay for the partials' way to memory.
 bool suits(const Task& task) {
   const Parts parts(task);
   const int64_t width = all_columns(parts).x[2], terms = all_terms(parts);
   const bool samples = task.problem.out.col_digit_is_sample;
   if (task.rows <= 2) return width >= 4 && (samples || terms <= kMostTermsOfWeights);
   const int64_t lanes = double_accumulator(task) ? kLanes<double> : kLanes<float>;
-  const int64_t channels = parts[0].terms.d[0];
-  const bool has_taps = terms > channels * parts.count;
   int64_t runs = 0;
   for (int64_t i = 0; i < parts.count; ++i) {
     runs += Schedule(task.order, parts[i].terms.product(), task.permutation).runs();
   }
-  return task.rows <= kMostRows && samples && 2 * width > lanes &&
-         (has_taps ? channels <= 512 : channels <= 128 && width >= 32) && terms >= 4 * runs;
+  if (!samples || terms < 4 * runs) return false;
+  const int64_t channels = parts[0].terms.d[0];
+  const bool has_taps = terms > channels * parts.count, wide = width >= 32;
+  if (task.rows <= kMostRows && 2 * width > lanes) {
+    if (has_taps ? channels <= 512 : channels <= 128 && wide) return true;
+  }
+  const bool filled = 4 * width >= 3 * lanes * ceil_div(width, lanes);
+  return filled && (wide ? terms <= 160 : has_taps && terms <= 64);
 }
 
 template <class T>
