@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Contractions of few rows (depthwise and narrow grouped convolution, forward and grad_input):
-// packed panels would be used too few times to pay. Lanes are outputs along the last axis; the
-// right operand lies in planes (planes.h), where a term is one distance for all of them.
+// Contractions of few rows (grouped convolution, last layers, grad_input of first layers) or of few
+// terms (first layers): packed panels would be used too few times to pay. Lanes are outputs along
+// the last axis; the right operand lies in planes (planes.h), where a term is one distance for all
+// of them.
 #pragma once
 
 #include "step.h"
