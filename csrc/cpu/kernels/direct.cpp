@@ -5,7 +5,9 @@
 namespace fpdet::inline FPDET_TARGET::kernels {
 namespace {
 
-constexpr int64_t kMostTerms = 4096;
+constexpr int64_t kMostTerms = int64_t{1} << 14;
+constexpr int64_t kMostTermsOfWeights = 4096;       // grad_weight: other methods sum more of them
+constexpr int64_t kMostRows = 12;                   // more rows fill the lanes of other methods
 constexpr int64_t kMostWeights = int64_t{1} << 16;  // rows x terms
 
 template <class T>
@@ -50,7 +52,30 @@ bool covers_joined(const Task& task) {
          covers_parts(task);
 }
 
-bool suits(const Task& task) { return task.rows <= 2 && all_columns(Parts(task)).x[2] >= 4; }
+/// One or two rows never pay for packed panels. More do not
+/// - where they are too few for the lanes of other methods, and planes are wide enough and meet
+///   enough terms to pay for their copies;
+/// - where terms are few: the planes stay in the first cache, and nothing else is copied.
+/// Vectors must be mostly filled, and runs pay for the partials' way to memory.
+bool suits(const Task& task) {
+  const Parts parts(task);
+  const int64_t width = all_columns(parts).x[2], terms = all_terms(parts);
+  const bool samples = task.problem.out.col_digit_is_sample;
+  if (task.rows <= 2) return width >= 4 && (samples || terms <= kMostTermsOfWeights);
+  const int64_t lanes = double_accumulator(task) ? kLanes<double> : kLanes<float>;
+  int64_t runs = 0;
+  for (int64_t i = 0; i < parts.count; ++i) {
+    runs += Schedule(task.order, parts[i].terms.product(), task.permutation).runs();
+  }
+  if (!samples || terms < 4 * runs) return false;
+  const int64_t channels = parts[0].terms.d[0];
+  const bool has_taps = terms > channels * parts.count, wide = width >= 32;
+  if (task.rows <= kMostRows && 2 * width > lanes) {
+    if (has_taps ? channels <= 512 : channels <= 128 && wide) return true;
+  }
+  const bool filled = 4 * width >= 3 * lanes * ceil_div(width, lanes);
+  return filled && (wide ? terms <= 160 : has_taps && terms <= 64);
+}
 
 template <class T>
 void plan_direct(Task& task) {

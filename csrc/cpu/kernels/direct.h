@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Contractions of few rows (depthwise and narrow grouped convolution, forward and grad_input):
-// packed panels would be used too few times to pay. Lanes are outputs along the last axis; the
-// right operand lies in planes (planes.h), where a term is one distance for all of them.
+// Contractions of few rows (grouped convolution, last layers, grad_input of first layers) or of few
+// terms (first layers): packed panels would be used too few times to pay. Lanes are outputs along
+// the last axis; the right operand lies in planes (planes.h), where a term is one distance for all
+// of them.
 #pragma once
 
 #include "step.h"
@@ -13,9 +14,11 @@ inline constexpr int kDirectRows = 4;  // most rows at once
 
 inline constexpr int64_t kDirectParts = 8;  // most parts at once
 
-inline constexpr int kDirectSums = 8;  // vectors of sums at once: they hide an addition's latency
+inline constexpr int kDirectSums = 12;  // most vectors of sums at once
 
-constexpr int direct_vectors(int rows) { return kDirectSums / rows; }
+/// Vectors of outputs at once: enough to hide an addition's latency, and to use each load of left
+/// operands of three or four rows often.
+constexpr int direct_vectors(int rows) { return rows == 1 ? 8 : rows == 4 ? 3 : 4; }
 
 /// A vector of outputs of a box.
 struct Spot {
@@ -60,19 +63,34 @@ __attribute__((noinline)) void direct(const DirectArguments<T>& a) {
       for (int v = 0; v < Vectors; ++v) acc[r][v] = V<T>{};
     }
     for (const int32_t* last = offset + step->count; offset != last; ++offset) {
-      V<T> b[Vectors];
+      const auto add = [&](int r, int v, V<T> w, V<T> b) {
+        if constexpr (Fused) {
+          acc[r][v] = fma<T>(w, b, acc[r][v]);
+        } else {
+          acc[r][v] = acc[r][v] + w * b;
+        }
+      };
+      // The fewer operands wait in registers; the others pass one by one.
+      if constexpr (Rows < Vectors) {
+        V<T> w[Rows];
 #pragma GCC unroll 16
-      for (int v = 0; v < Vectors; ++v) b[v] = load<T>(x[v] + *offset);
-#pragma GCC unroll 16
-      for (int r = 0; r < Rows; ++r) {
-        const V<T> w = broadcast<T>(left[r]);
+        for (int r = 0; r < Rows; ++r) w[r] = broadcast<T>(left[r]);
 #pragma GCC unroll 16
         for (int v = 0; v < Vectors; ++v) {
-          if constexpr (Fused) {
-            acc[r][v] = fma<T>(w, b[v], acc[r][v]);
-          } else {
-            acc[r][v] = acc[r][v] + w * b[v];
-          }
+          V<T> b = load<T>(x[v] + *offset);
+          if constexpr (Rows > 1) b = in_register<T>(b);
+#pragma GCC unroll 16
+          for (int r = 0; r < Rows; ++r) add(r, v, w[r], b);
+        }
+      } else {
+        V<T> b[Vectors];
+#pragma GCC unroll 16
+        for (int v = 0; v < Vectors; ++v) b[v] = in_register<T>(load<T>(x[v] + *offset));
+#pragma GCC unroll 16
+        for (int r = 0; r < Rows; ++r) {
+          const V<T> w = broadcast<T>(left[r]);
+#pragma GCC unroll 16
+          for (int v = 0; v < Vectors; ++v) add(r, v, w, b[v]);
         }
       }
       left += Rows;

@@ -19,7 +19,7 @@ struct Method {
   void (*run)(const Task&, void* scratch, int64_t begin, int64_t end);
 };
 
-extern const Method kDirect;      ///< few rows: lanes are outputs along lines of zero-padded planes
+extern const Method kDirect;      ///< few rows or terms: lanes are outputs along padded lines
 extern const Method kJoined;      ///< direct, for several parts at once over the same planes
 extern const Method kGroupSlabs;  ///< many groups of few outputs, ascending terms: lanes are groups
 extern const Method kGrouped;     ///< many groups of one row and few columns: lanes are groups

@@ -13,6 +13,7 @@ namespace fpdet::inline FPDET_TARGET::kernels {
 inline constexpr int64_t kWindowBytes = 256 << 10;       // wanted size of the window of a chunk
 inline constexpr int64_t kWindowLeftBytes = 1 << 20;     // packed left operands kept between items
 inline constexpr int64_t kWindowStackBytes = 512 << 10;  // wanted size of the stack of partials
+inline constexpr int64_t kWindowAhead = 4 << 10;         // bytes asked for before they are copied
 inline constexpr int64_t kWindowColumns = 1024;          // wanted columns of an item, at most
 inline constexpr int64_t kWindowItemsPerWorker = 4;      // so that uneven threads even out
 
@@ -26,6 +27,11 @@ template <class T>
 bool window_keeps_left(const Task& task) {
   const int64_t bytes = task.block_tiles * task.terms * kPanel<T> * static_cast<int64_t>(sizeof(T));
   return task.col_tiles > 1 && bytes <= kWindowLeftBytes;
+}
+
+/// Panels whose partials are kept at once.
+inline int64_t window_stacks(const Task& task) {
+  return task.terms <= task.chunk ? 1 : task.block_tiles;
 }
 
 // Bytes of one thread's scratch, part by part, as the runner takes it.
@@ -43,7 +49,7 @@ struct WindowSizes {
         aligned((WindowLayout(geometry, task.box, channels, kSize).elements + kLanes<T>)*kSize);
     left = aligned((window_keeps_left<T>(task) ? task.block_tiles * task.terms : task.chunk) *
                    kPanel<T> * kSize);
-    stack = aligned(task.block_tiles * task.depth * cols * kPanel<T> * kSize);
+    stack = aligned(window_stacks(task) * task.depth * cols * kPanel<T> * kSize);
     columns = aligned(cols * static_cast<int64_t>(sizeof(int32_t)));
     outputs = aligned(cols * static_cast<int64_t>(sizeof(int64_t)));
     terms = aligned(task.chunk * static_cast<int64_t>(sizeof(int32_t)));
@@ -79,7 +85,11 @@ template <class T>
 void plan_window(Task& task) {
   constexpr int64_t kSize = sizeof(T);
   const WindowGeometry geometry(task.problem);
-  if (task.tiles.terms == 0 && geometry.taps < task.chunk) task.chunk -= task.chunk % geometry.taps;
+  if (task.tiles.terms == 0) {
+    // A term without taps has cache lines of its own in the window: they stay in the first cache.
+    if (geometry.taps == 1) task.chunk = at_most(task.chunk, kChunk / 2);
+    if (geometry.taps < task.chunk) task.chunk -= task.chunk % geometry.taps;
+  }
   const int64_t channels = window_channels(task, geometry.taps);
   const Digits& columns = task.problem.cols;
   task.row_tiles = ceil_div(task.rows, kPanel<T>);
@@ -99,7 +109,9 @@ void plan_window(Task& task) {
   // Rows of a block: what the stack takes.
   task.box = window_box(columns, wanted);
   const int64_t panel_stack = task.box.product() * column_stack;
-  task.block_tiles = at_most(task.block_tiles, at_least(kWindowStackBytes / panel_stack, 1));
+  if (window_stacks(task) > 1) {
+    task.block_tiles = at_most(task.block_tiles, at_least(kWindowStackBytes / panel_stack, 1));
+  }
   // Items: rows are cut first where the left operand is the larger one, columns elsewhere.
   const auto items = [&] {
     return task.problem.groups * ceil_div(task.row_tiles, task.block_tiles) *

@@ -46,7 +46,10 @@ class WindowRunner {
     list_columns();
 
     if (task_.terms == 0) {
-      for (int64_t i = 0; i < panels_ * panel_stack(); ++i) stack_[i] = T{0};
+      for (int64_t p = 0; p < panels_; ++p) {
+        for (int64_t i = 0; i < panel_stack(); ++i) stack_of(p)[i] = T{0};
+        finish(p);
+      }
     }
     const bool packed = keeps_left_ && packed_ == item / task_.col_tiles;
     Packer<T, S> packer(static_cast<const S*>(task_.left) + group_ * problem.left.group_offset,
@@ -68,16 +71,20 @@ class WindowRunner {
         T* left = keeps_left_ ? left_ + (p * task_.terms + done) * kPanel<T> : left_;
         if (!packed) pack_panel(packer, p, left);
         multiply(p, left, steps, !packed && p + 1 < panels_);
+        if (walk.done()) finish(p);
       }
       done += count_;
     }
     packed_ = item / task_.col_tiles;
-    if (task_.bias != nullptr) add_bias();
-    finish();
   }
 
  private:
   int64_t panel_stack() const { return task_.depth * cols_ * kPanel<T>; }
+
+  /// One panel after another takes the same stack where a single chunk has all terms.
+  T* stack_of(int64_t panel) const {
+    return stack_ + (window_stacks(task_) > 1 ? panel * panel_stack() : 0);
+  }
 
   void set_box(int64_t number) {
     for (int i = kDigits - 1; i >= 0; --i) {
@@ -177,19 +184,28 @@ class WindowRunner {
     const bool joined = rows == 1 && in[2].from == 0 && in[2].to == layout_.size[2] &&
                         hop[2] == 1 && (layout_.size[1] == 1 || hop[1] == layout_.size[2]) &&
                         (layout_.size[0] == 1 || hop[0] == layout_.size[1] * layout_.size[2]);
+    // Another channel's elements come from another page: asked for ahead, row by row.
+    const auto ask_for = [&](const S* from, int64_t n) {
+      constexpr int64_t kLine = 64 / static_cast<int64_t>(sizeof(S));
+      for (int64_t i = 0; i < n; i += kLine) __builtin_prefetch(from + i, 0, 3);
+    };
+    const int64_t next = right.term.offset.w[0] *
+                         ceil_div(kWindowAhead, layout_.channel * static_cast<int64_t>(sizeof(T)));
     for (int64_t c = 0; c < channels; ++c) {
       for (int64_t n = 0; n < samples; ++n) {
         const S* from = data + c * right.term.offset.w[0] + n * right.outer.offset.w[0];
         T* to = window_ + c * layout_.channel + n * layout_.sample;
         if (joined) {
+          ask_for(from + next, layout_.sample);
           copy_row(from, 1, 0, layout_.sample, layout_.sample, to);
           continue;
         }
         for (int64_t i = 0; i < layout_.size[0]; ++i) {
           for (int64_t j = 0; j < layout_.size[1]; ++j) {
             const bool here = i >= in[0].from && i < in[0].to && j >= in[1].from && j < in[1].to;
-            copy_row(from + i * hop[0] + j * hop[1], hop[2], here ? in[2].from : 0,
-                     here ? in[2].to : 0, layout_.size[2],
+            const S* row = from + i * hop[0] + j * hop[1];
+            if (here && hop[2] == 1) ask_for(row + next, layout_.size[2]);
+            copy_row(row, hop[2], here ? in[2].from : 0, here ? in[2].to : 0, layout_.size[2],
                      to + i * layout_.axis[0] + j * layout_.axis[1]);
           }
         }
@@ -209,6 +225,12 @@ class WindowRunner {
     constexpr int64_t kW = kLanes<T>;
     constexpr uint32_t kAll = (uint32_t{1} << kW) - 1;
     for (int64_t i = 0; i < n; i += kW) {
+      if constexpr (__is_same(T, S)) {
+        if (hop == 1 && i >= first && i + kW <= last) {
+          store<T>(to + i, load<T>(from + i));
+          continue;
+        }
+      }
       const int64_t low = at_most(at_least(first - i, 0), kW);
       const int64_t high = at_most(at_least(last - i, 0), kW);
       const uint32_t mask = kAll >> (kW - high) & (low == kW ? 0 : kAll << low);
@@ -287,7 +309,7 @@ class WindowRunner {
       for (int64_t i = 0; i < tiles; ++i) {
         ahead();
         a.column = columns_ + column;
-        a.stack = stack_ + panel * panel_stack() + column * kPanel<T>;
+        a.stack = stack_of(panel) + column * kPanel<T>;
         (i < extra ? one_more : few)(a);
         column += base + (i < extra);
       }
@@ -300,58 +322,52 @@ class WindowRunner {
     }
   }
 
-  void add_bias() {
-    for (int64_t p = 0; p < panels_; ++p) {
-      const int64_t first = (first_panel_ + p) * kPanel<T>;
-      const int64_t count = at_most(kPanel<T>, task_.rows - first);
-      alignas(64) T bias[kPanel<T>] = {};
-      for (int64_t r = 0; r < count; ++r) {
-        bias[r] = to_accumulator<T>(static_cast<const S*>(
-            task_.bias)[(group_ * task_.rows + first + r) * task_.bias_stride]);
-      }
-      add_to_rows<T>(stack_ + p * panel_stack(), cols_, bias);
+  void add_bias(T* stack, int64_t first, int64_t count) const {
+    alignas(64) T bias[kPanel<T>] = {};
+    for (int64_t r = 0; r < count; ++r) {
+      bias[r] = to_accumulator<T>(
+          static_cast<const S*>(task_.bias)[(group_ * task_.rows + first + r) * task_.bias_stride]);
     }
+    add_to_rows<T>(stack, cols_, bias);
   }
 
-  void finish() {
+  /// Biases and conversion of a panel, on its way to the output.
+  void finish(int64_t panel) {
     const Output& out = task_.problem.out;
     S* data = static_cast<S*>(task_.out);
-    for (int64_t p = 0; p < panels_; ++p) {
-      const int64_t first = (first_panel_ + p) * kPanel<T>;
-      const int64_t count = at_most(kPanel<T>, task_.rows - first);
-      int64_t row[kPanel<T>];
-      for (int64_t r = 0; r < count; ++r) {
-        row[r] = out.row.dot(task_.problem.rows.decode(first + r));
+    T* stack = stack_of(panel);
+    const int64_t first = (first_panel_ + panel) * kPanel<T>;
+    const int64_t count = at_most(kPanel<T>, task_.rows - first);
+    if (task_.bias != nullptr) add_bias(stack, first, count);
+    int64_t row[kPanel<T>];
+    for (int64_t r = 0; r < count; ++r) row[r] = out.row.dot(task_.problem.rows.decode(first + r));
+    const bool neighbours =
+        count > 1 && row[1] - row[0] == 1 && row[count - 1] - row[0] == count - 1;
+    if (neighbours) {
+      for (int64_t c = 0; c < cols_; ++c) {
+        put(stack + c * kPanel<T>, count, data + outputs_[c], row, true);
       }
-      const bool rows_are_neighbours =
-          count > 1 && row[1] - row[0] == 1 && row[count - 1] - row[0] == count - 1;
-      const T* stack = stack_ + p * panel_stack();
-      if (rows_are_neighbours) {
-        for (int64_t c = 0; c < cols_; ++c) {
-          put(stack + c * kPanel<T>, count, data + outputs_[c], row, true);
+      return;
+    }
+    for (int64_t c = 0; c < cols_; c += kLanes<T>) {
+      const int64_t n = at_most(cols_ - c, kLanes<T>);
+      const bool run = outputs_[c + n - 1] - outputs_[c] == n - 1;
+      for (int64_t r = 0; r < count; r += kLanes<T>) {
+        V<T> v[kLanes<T>];
+        for (int64_t l = 0; l < kLanes<T>; ++l) {
+          v[l] = l < n ? load<T>(stack + (c + l) * kPanel<T> + r) : V<T>{};
         }
-        continue;
-      }
-      for (int64_t c = 0; c < cols_; c += kLanes<T>) {
-        const int64_t n = at_most(cols_ - c, kLanes<T>);
-        const bool run = outputs_[c + n - 1] - outputs_[c] == n - 1;
-        for (int64_t r = 0; r < count; r += kLanes<T>) {
-          V<T> v[kLanes<T>];
-          for (int64_t l = 0; l < kLanes<T>; ++l) {
-            v[l] = l < n ? load<T>(stack + (c + l) * kPanel<T> + r) : V<T>{};
-          }
-          transpose<T>(v);
-          for (int64_t l = 0; l < at_most(count - r, kLanes<T>); ++l) {
-            alignas(64) T line[kLanes<T>];
-            if constexpr (__is_same(T, S)) {
-              if (run && n == kLanes<T>) {
-                store<T>(data + row[r + l] + outputs_[c], v[l]);
-                continue;
-              }
+        transpose<T>(v);
+        for (int64_t l = 0; l < at_most(count - r, kLanes<T>); ++l) {
+          alignas(64) T line[kLanes<T>];
+          if constexpr (__is_same(T, S)) {
+            if (run && n == kLanes<T>) {
+              store<T>(data + row[r + l] + outputs_[c], v[l]);
+              continue;
             }
-            store<T>(line, v[l]);
-            put(line, n, data + row[r + l], outputs_ + c, run);
           }
+          store<T>(line, v[l]);
+          put(line, n, data + row[r + l], outputs_ + c, run);
         }
       }
     }
@@ -375,7 +391,7 @@ class WindowRunner {
   Box box_;
   T* window_;
   T* left_;   ///< [panel][term][kPanel] of a block where it is kept, one panel's chunk else
-  T* stack_;  ///< [panel][level][column][kPanel]
+  T* stack_;  ///< [panel, or none of them][level][column][kPanel]
   int32_t* columns_;
   int64_t* outputs_;
   int32_t* terms_;
