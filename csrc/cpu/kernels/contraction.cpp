@@ -16,10 +16,10 @@ const Method* const kMethods[] = {&kJoined, &kDirect, &kGroupSlabs, &kGrouped,  
 const Method* find(const Task& task) {
   const bool by_shape = task.tiles.method[0] == '\0';
   for (const Method* method : kMethods) {
-    if ((task.part_count > 1) != (method == &kJoined) || !method->covers(task)) continue;
-    if (by_shape ? method->suits(task) : __builtin_strcmp(method->name, task.tiles.method) == 0) {
-      return method;
-    }
+    if ((task.part_count > 1) != (method == &kJoined)) continue;
+    const bool wanted =
+        by_shape ? method->suits(task) : __builtin_strcmp(method->name, task.tiles.method) == 0;
+    if (wanted && method->covers(task)) return method;
   }
   return nullptr;
 }

@@ -11,7 +11,7 @@ namespace fpdet::inline FPDET_TARGET::kernels {
 struct Method {
   const char* name;
   bool (*covers)(const Task&);  ///< it can give the definition's bits
-  bool (*suits)(const Task&);   ///< it is the fastest for this shape, among those that cover it
+  bool (*suits)(const Task&);   ///< it is the fastest for this shape, if it covers it; asked first
   void (*plan)(Task&);          ///< sets items, tiles and memory
   /// Pieces [begin, end) of left_items: a packed operand that all items share.
   void (*pack_left)(const Task&, int64_t begin, int64_t end);
