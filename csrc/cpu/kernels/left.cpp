@@ -6,7 +6,6 @@
 #include "pack.h"
 
 namespace fpdet::inline FPDET_TARGET::kernels {
-namespace {
 
 template <class T, class S>
 void pack_left_typed(const Task& task, int64_t begin, int64_t end) {
@@ -49,7 +48,9 @@ void pack_left_typed(const Task& task, int64_t begin, int64_t end) {
   }
 }
 
-}  // namespace
+template void pack_left_typed<double, float>(const Task&, int64_t, int64_t);
+template void pack_left_typed<double, BFloat16>(const Task&, int64_t, int64_t);
+template void pack_left_typed<double, Float16>(const Task&, int64_t, int64_t);
 
 void pack_left(const Task& task, int64_t begin, int64_t end) {
   const EnvironmentGuard guard(task.arithmetic.rounding);

@@ -19,7 +19,11 @@ inline RowTile row_tile(const Task& task, int64_t i) {
 }
 
 /// Pieces [begin, end) of packed_left: for each group and micro-tile [term in visiting order][row
-/// of the tile].
+/// of the tile], of numbers of the accumulator's type.
 void pack_left(const Task& task, int64_t begin, int64_t end);
+
+/// The same, of numbers of type T. Defined in left.cpp for the types that are used.
+template <class T, class S>
+void pack_left_typed(const Task& task, int64_t begin, int64_t end);
 
 }  // namespace fpdet::inline FPDET_TARGET::kernels
