@@ -80,8 +80,5 @@ using LaneKey = ElementKeyOf<RandomWord>;
 using LaneRandom = RandomBitsOf<RandomWord>;
 
 FPDET_INLINE RandomWords every_lane(uint64_t x) { return {all_lanes(x), all_lanes(x)}; }
-FPDET_INLINE ElementKeyOf<RandomWords> pair_of(const LaneKey& a, const LaneKey& b) {
-  return {{{a.key.k0, b.key.k0}, {a.key.k1, b.key.k1}}, {a.upper0, b.upper0}, {a.upper1, b.upper1}};
-}
 
 }  // namespace fpdet::inline FPDET_TARGET::kernels

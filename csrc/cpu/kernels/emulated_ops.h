@@ -105,22 +105,23 @@ template <bool Fused, int Width>
                                       const LaneRandom& random0, const LaneRandom& random1,
                                       Words* biases0, Words* biases1) {
   constexpr int kEvents = 128 / Width, kTerms = kEvents / 2;
-  const ElementKeyOf<RandomWords> key = pair_of(random0.key(), random1.key());
+  const LaneKey key0 = random0.key(), key1 = random1.key();
   for (int64_t t = term / kTerms * kTerms; t < term + n; t += kTerms) {
     const auto block = static_cast<uint64_t>(t / kTerms);
-    const PhiloxBlockOf<RandomWords> words =
-        random_block(key, every_lane(low_word(block)), every_lane(high_word(block)));
+    const RandomWord low = all_lanes(low_word(block)), high = all_lanes(high_word(block));
+    const PhiloxBlockOf<RandomWord> words0 = random_block(key0, low, high);
+    const PhiloxBlockOf<RandomWord> words1 = random_block(key1, low, high);
     // The additions' events are odd: with lanes of 32 bits every second word.
     constexpr int kLanes = 32 / Width, kSkip = Fused ? 1 : 0;
 #pragma GCC unroll 4
     for (int word = kLanes == 1 ? kSkip : 0; word < 4; word += kLanes == 1 ? kSkip + 1 : 1) {
-      const RandomWords w = word_at(words, 32 * word);
+      const RandomWord w0 = word_at(words0, 32 * word), w1 = word_at(words1, 32 * word);
 #pragma GCC unroll 4
       for (int lane = kLanes == 1 ? 0 : kSkip; lane < kLanes; lane += kSkip + 1) {
         constexpr int kBit = kLanes == 1 ? 0 : kSkip * Width;
-        const RandomWords passed = w >> (lane * Width - kBit);
-        *biases0++ = cut_bias(format, passed.a.v, kBit, Width);
-        *biases1++ = cut_bias(format, passed.b.v, kBit, Width);
+        const int passed = lane * Width - kBit;
+        *biases0++ = cut_bias(format, (w0 >> passed).v, kBit, Width);
+        *biases1++ = cut_bias(format, (w1 >> passed).v, kBit, Width);
       }
     }
   }
