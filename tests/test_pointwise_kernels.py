@@ -84,30 +84,73 @@ SETTINGS = [  # momentum, dampening, weight_decay, nesterov, maximize, rescale
 ]
 
 
+def sgd(dtype, text, first, setting):
+    tensors = [[patterns(dtype, n, seed + n) for n in SIZES] for seed in (1, 2, 3)]
+    params, grads, buffers = tensors
+    OPS.sgd_(params, grads, buffers if setting[0] else [], first, 0.1, *setting, text, torch.tensor([3, 5]))
+    return torch.cat(params), torch.cat(buffers)
+
+
+def assert_sgd_equals_the_slow_path(dtype, text, setting):
+    for first in (False, True) if setting[0] else (False,):
+        got, expected = sgd(dtype, text, first, setting), slow(lambda: sgd(dtype, text, first, setting))  # noqa: B023
+        for a, b in zip(got, expected, strict=True):
+            assert_same(a, b, f"{text} {dtype} {setting} first={first}")
+
+
 @pytest.mark.parametrize("rounding", HARDWARE)
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_sgd(rounding, dtype, instruction_set):
-    def step(text, first, setting):
-        tensors = [[patterns(dtype, n, seed + n) for n in SIZES] for seed in (1, 2, 3)]
-        params, grads, buffers = tensors
-        OPS.sgd_(params, grads, buffers if setting[0] else [], first, 0.1, *setting, text, torch.tensor([3, 5]))
-        return torch.cat(params), torch.cat(buffers)
-
     for setting, accumulator, fused in itertools.product(SETTINGS, ("auto", "float64"), ("fused", "unfused")):
-        for first in (False, True) if setting[0] else (False,):
-            text = f"{rounding} sequential {accumulator} {fused}"
-            got, expected = step(text, first, setting), slow(lambda: step(text, first, setting))  # noqa: B023
-            for a, b in zip(got, expected, strict=True):
-                assert_same(a, b, f"{text} {dtype} {setting} first={first}")
+        assert_sgd_equals_the_slow_path(dtype, f"{rounding} sequential {accumulator} {fused}", setting)
+
+
+OPTIONS = ("", " bits=8", " bits=13 variant=b", " bits=29 variant=c")
+
+
+@pytest.mark.parametrize("rounding", ROUNDINGS)
+@pytest.mark.parametrize("dtype", ["float32", "bfloat16", "float16"])
+def test_sgd_without_hardware(rounding, dtype, instruction_set):
+    accumulators = ("auto", "bfloat16", "float16", "float8_e4m3fn", "e5p20", "e2p2", "e8p3")
+    rounds = [rounding + option for option in OPTIONS] if rounding == "stochastic" else [rounding]
+    for text, accumulator, (i, setting) in itertools.product(rounds, accumulators, enumerate(SETTINGS)):
+        word, *options = text.split(" ", 1)
+        fused = "fused" if (i + len(accumulator)) % 2 else "unfused"
+        words = " ".join([word, "sequential", accumulator, fused, *options])
+        assert OPS.sgd_has_kernel(dtype, words)
+        assert_sgd_equals_the_slow_path(dtype, words, setting)
+
+
+@pytest.mark.parametrize("rounding", ROUNDINGS)
+def test_division_without_hardware(rounding, instruction_set):
+    """Gradients of any pattern divided by anything: quotients of any size, ties of narrow formats among them."""
+    divisors = (0.3, 5.0, 1.5 * 2.0**-126, 3 * 2.0**-148, 1.1 * 2.0**127, 2.0**-149, 65504.0, -7.0, 1e300)
+    options = OPTIONS if rounding == "stochastic" else ("",)
+    for divisor, accumulator, option in itertools.product(divisors, ("float32", "bfloat16", "e4p3", "e8p3"), options):
+        words = f"{rounding} sequential {accumulator} fused{option}"
+        step = lambda: sgd("float32", words, True, (0.9, 0.0, 0.0, False, False, divisor))  # noqa: B023, E731
+        for a, b in zip(step(), slow(step), strict=True):
+            assert_same(a, b, f"{words} {divisor}")
+
+
+def test_sgd_keyed_by_operands_takes_the_slow_path():
+    words = "stochastic sequential float32 fused bits=8 keyed_by="
+    assert OPS.sgd_has_kernel("float32", words + "position")
+    assert not OPS.sgd_has_kernel("float32", words + "operands")
+    assert not OPS.sgd_has_kernel("float64", words + "position")
 
 
 @pytest.mark.parametrize("rounding", ROUNDINGS)
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_add(rounding, dtype, instruction_set):
-    for n, order in itertools.product(SIZES, ("sequential auto fused", "sequential float64 fused", "exact")):
-        a, b = patterns(dtype, n, 1), patterns(dtype, n, 2)
-        call = lambda: OPS.add(a, b, f"{rounding} {order}", torch.tensor([3, 5]), 4)  # noqa: B023, E731
-        assert_same(call(), slow(call), f"{rounding} {order} {dtype} {n}")
+    orders = ["exact", *(f"sequential {f} fused" for f in ("auto", "float64", "float32", "bfloat16", "e4p3"))]
+    options = OPTIONS if rounding == "stochastic" else ("",)
+    for shape, order, option in itertools.product([*((n,) for n in SIZES), (9, 40), (23, 3)], orders, options):
+        n = int(np.prod(shape))
+        a, b = patterns(dtype, n, 1).view(shape), patterns(dtype, n, 2).view(shape)
+        words = f"{rounding} {order}{option}"
+        call = lambda: OPS.add(a, b, words, torch.tensor([3, 5]), 2**32 - 3)  # noqa: B023, E731
+        assert_same(call(), slow(call), f"{words} {dtype} {shape}")
 
 
 def layouts(x):
@@ -180,7 +223,9 @@ def test_hostile_environments(state, instruction_set):
             OPS.write_environments(HOSTILE[state])
         try:
             seen = []
-            for dtype, rounding in itertools.product(DTYPES, ("nearest_even", "downward", "stochastic seed=1")):
+            for dtype, rounding in itertools.product(
+                DTYPES, ("nearest_even", "downward", "to_odd", "stochastic seed=1")
+            ):
                 x = patterns(dtype, 501, 1)
                 seen.append(OPS.round(x, "float8_e5m2", rounding, None, 0))
                 text = rounding.split()[0] + " sequential"
@@ -203,6 +248,14 @@ def test_control_roundings_and_fusing_matter():
         OPS.sgd_([p], [y], [], False, 0.1, 0.0, 0.0, 0.0, False, False, 1.0, text, None)
         seen.add(fpdet.digest(p))
     assert len(seen) == 8
+    determined = [rounding for rounding in ROUNDINGS if rounding != "stochastic"]
+    drawn = ["stochastic" + option for option in OPTIONS[:-1]]  # 29 bits are the first of 32
+    seen = set()
+    for rounding, fused in itertools.product(determined + drawn, ("fused", "unfused")):
+        word, *option = rounding.split(" ", 1)
+        words = " ".join([word, "sequential", "bfloat16", fused, *option])
+        seen.add(fpdet.digest(sgd("float32", words, False, SETTINGS[-1])))
+    assert len(seen) == 2 * len(determined + drawn)
 
 
 def test_capabilities_are_what_has_a_kernel():
@@ -213,10 +266,12 @@ def test_capabilities_are_what_has_a_kernel():
     assert set(rounds.values()) == {"native"}
     steps = {(c.rounding, c.format): c.status for c in table.find(op="sgd", device="cpu")}
     assert steps["upward", "float32"] == steps["downward", "float64"] == "native"
-    assert steps["upward", "bfloat16"] == steps["to_odd", "float32"] == "slow path"
+    assert steps["upward", "bfloat16"] == steps["to_odd", "float32"] == steps["stochastic", "float32"] == "native"
+    assert steps["to_odd", "float64"] == "slow path"
     assert OPS.round_has_kernel("bfloat16", "float8_e4m3fn", "upward")
     assert not OPS.round_has_kernel("bfloat16", "float16", "upward")
-    assert OPS.add_has_kernel("float16", "upward exact") is False
+    assert OPS.add_has_kernel("float16", "upward exact")
+    assert OPS.add_has_kernel("float64", "to_odd exact") is False
     assert OPS.add_has_kernel("float16", "upward sequential")
     assert not OPS.sgd_has_kernel("float64", "upward sequential float32 fused")
 

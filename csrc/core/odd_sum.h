@@ -8,13 +8,11 @@
 
 namespace fpdet::inline FPDET_TARGET {
 
-/// The pattern of p + q. D is double or a vector of such, U its words; no finite sum overflows;
-/// as_words reinterprets a D. Zeros have the sign that nearest even gives them.
+/// The pattern of s + error rounded to odd, where s is the float64 number nearest to it: of `error`
+/// only its sign and whether it is zero count. D is double or a vector of such, U its words;
+/// as_words reinterprets a D.
 template <class U, class D, class AsWords>
-FPDET_HD_INLINE constexpr U odd_sum(D p, D q, AsWords as_words) {
-  const D s = p + q;
-  const D back = s - p;
-  const D error = (p - (s - back)) + (q - back);  // exact: Knuth's two-sum
+FPDET_HD_INLINE constexpr U jam_to_odd(D s, D error, AsWords as_words) {
   const U bits = as_words(s);
   const U zero = bits ^ bits;
   const U toward = as_words(error) ^ bits;  // its sign bit: does the error point to zero?
@@ -22,6 +20,15 @@ FPDET_HD_INLINE constexpr U odd_sum(D p, D q, AsWords as_words) {
   // Neither comparison holds for the NaN that infinities leave.
   const U inexact = (error < 0 || error > 0) ? zero + 1 : zero;
   return (inexact & ~bits & 1) != 0 ? bits + step : bits;
+}
+
+/// The pattern of p + q; no finite sum overflows. Zeros have the sign that nearest even gives them.
+template <class U, class D, class AsWords>
+FPDET_HD_INLINE constexpr U odd_sum(D p, D q, AsWords as_words) {
+  const D s = p + q;
+  const D back = s - p;
+  const D error = (p - (s - back)) + (q - back);  // exact: Knuth's two-sum
+  return jam_to_odd<U>(s, error, as_words);
 }
 
 }  // namespace fpdet::inline FPDET_TARGET

@@ -29,9 +29,18 @@ Source source_of(const Draw& draw, int64_t per_sample) {
 
 /// Hardware roundings of a float32 or float64 accumulator that the operands fit into.
 bool hardware_covers(const Arithmetic& arithmetic, Scalar scalar) {
-  return has_kernels() && is_hardware(arithmetic.rounding) &&
+  return is_hardware(arithmetic.rounding) &&
          (arithmetic.format == kFloat64 ||
           (arithmetic.format == kFloat32 && scalar != Scalar::Float64));
+}
+/// Everything else where float32 holds operands and results, but bits that hang on operands.
+bool emulation_covers(const Arithmetic& arithmetic, Scalar scalar) {
+  return scalar != Scalar::Float64 && embeds(arithmetic.format, kFloat32) &&
+         !(arithmetic.rounding == Rounding::Stochastic && arithmetic.stochastic.keyed_by_operands);
+}
+bool covers(const Arithmetic& arithmetic, Scalar scalar) {
+  return has_kernels() &&
+         (hardware_covers(arithmetic, scalar) || emulation_covers(arithmetic, scalar));
 }
 
 Conversion conversion_to(Scalar scalar, const Arithmetic& arithmetic) {
@@ -52,8 +61,8 @@ bool fast_round_covers(const RoundCall& call) {
          !call.stochastic.keyed_by_operands;
 }
 
-bool fast_add_covers(const AddCall& call) { return hardware_covers(call.arithmetic, call.scalar); }
-bool fast_sgd_covers(const SgdCall& call) { return hardware_covers(call.arithmetic, call.scalar); }
+bool fast_add_covers(const AddCall& call) { return covers(call.arithmetic, call.scalar); }
+bool fast_sgd_covers(const SgdCall& call) { return covers(call.arithmetic, call.scalar); }
 
 void fast_round(const RoundCall& call, const ParallelFor& parallel_for) {
   kernels::RoundTask task;
@@ -79,8 +88,11 @@ void fast_add(const AddCall& call, const ParallelFor& parallel_for) {
   kernels::AddTask task;
   task.scalar = call.scalar;
   task.wide = call.arithmetic.format == kFloat64;
+  task.emulated = !hardware_covers(call.arithmetic, call.scalar);
+  task.converts = !embeds(call.arithmetic.format, format_of(call.scalar));
   task.arithmetic = call.arithmetic;
   task.conversion = conversion_to(call.scalar, call.arithmetic);
+  task.source = source_of(call.draw, call.per_sample);
   task.stream = call.count * bytes_of(call.scalar) >= kStreamBytes;
   task.a = call.a;
   task.b = call.b;
@@ -91,9 +103,14 @@ void fast_add(const AddCall& call, const ParallelFor& parallel_for) {
 }
 
 void fast_sgd(const SgdCall& call, const ParallelFor& parallel_for) {
-  const kernels::SgdTask task{call.scalar, call.arithmetic.format == kFloat64, call.arithmetic,
+  const kernels::SgdTask task{call.scalar,
+                              call.arithmetic.format == kFloat64,
+                              !hardware_covers(call.arithmetic, call.scalar),
+                              !embeds(call.arithmetic.format, format_of(call.scalar)),
+                              call.arithmetic,
                               conversion_to(call.scalar, call.arithmetic),
-                              sgd_coefficients(call.scalars, call.arithmetic.format)};
+                              sgd_coefficients(call.scalars, call.arithmetic.format),
+                              source_of(call.draw, 1)};
   // The tensors as one row of elements: tensor i has those from starts[i] to starts[i + 1].
   std::vector<int64_t> starts{0};
   for (const SgdTensor& tensor : call.tensors) starts.push_back(starts.back() + tensor.count);
@@ -103,7 +120,8 @@ void fast_sgd(const SgdCall& call, const ParallelFor& parallel_for) {
                                  starts.begin() - 1);
     for (; begin < end; ++i) {
       const SgdTensor& tensor = call.tensors[i];
-      const kernels::SgdPointers pointers{tensor.parameter, tensor.gradient, tensor.buffer};
+      const kernels::SgdPointers pointers{tensor.number, tensor.count, tensor.parameter,
+                                          tensor.gradient, tensor.buffer};
       const int64_t stop = std::min(end, starts[i + 1]);
       if (begin < stop) kernels.sgd(&task, &pointers, begin - starts[i], stop - starts[i]);
       begin = std::max(begin, stop);

@@ -98,7 +98,8 @@ void steps(Scalar scalar, const std::string& dtype, const std::string& words, Fa
   const std::vector<T> x = values<T>(random, kCount), y = values<T>(random, kCount),
                        z = values<T>(random, kCount);
   const Arithmetic arithmetic = parse_arithmetic(words).resolve(scalar == Scalar::Float64);
-  cpu::AddCall add{scalar, arithmetic, {}, kCount, kCount, x.data(), y.data(), nullptr};
+  cpu::AddCall add{scalar,   arithmetic, {5, 6, kPassAdd, 7}, kCount, kCount / 7, x.data(),
+                   y.data(), nullptr};
   if (!cpu::fast_add_covers(add)) return;
   compare(
       "add/" + dtype + "/" + words,
@@ -118,7 +119,7 @@ void steps(Scalar scalar, const std::string& dtype, const std::string& words, Fa
           const cpu::SgdCall call{scalar,
                                   scalars,
                                   arithmetic,
-                                  {},
+                                  {5, 6, kPassSgd, 0},
                                   {{kCount, 0, p[0].data(), y.data(), b[0].data()},
                                    {0, 1, nullptr, nullptr, nullptr},
                                    {kCount, 2, p[1].data(), y.data(), b[1].data()}}};
@@ -151,6 +152,26 @@ int main() {
       for (const char* format : {" float32", " float64"}) {
         for (const char* fused : {" fused", " unfused"}) {
           steps<T>(scalar, dtype, std::string(rounding) + " sequential" + format + fused, failures);
+        }
+      }
+    }
+    // What no instruction does.
+    for (const char* rounding : {"nearest_even", "nearest_away", "toward_zero", "upward",
+                                 "downward", "to_odd", "stochastic"}) {
+      const std::string word = rounding;
+      const std::vector<std::string> options =
+          word == "stochastic"
+              ? std::vector<std::string>{"", " bits=8 variant=b", " bits=13 variant=c"}
+              : std::vector<std::string>{""};
+      for (const std::string& option : options) {
+        for (const char* format :
+             {" float32", " bfloat16", " float16", " float8_e4m3fn", " e4p3"}) {
+          if (is_hardware(parse_rounding(word).rounding) && std::string(format) == " float32") {
+            continue;
+          }
+          for (const char* fused : {" fused", " unfused"}) {
+            steps<T>(scalar, dtype, word + " sequential" + format + fused + option, failures);
+          }
         }
       }
     }

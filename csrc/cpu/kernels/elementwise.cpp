@@ -4,6 +4,7 @@
 #include "../../core/environment.h"
 #include "add.h"
 #include "elementwise_table.h"
+#include "emulated_elementwise.h"
 #include "round.h"
 #include "sgd.h"
 
@@ -15,11 +16,13 @@ const cpu::ElementwiseKernels& elementwise_kernels() {
         run_round(*static_cast<const RoundTask*>(task), begin, end);
       },
       [](const void* task, int64_t begin, int64_t end) {
-        run_add(*static_cast<const AddTask*>(task), begin, end);
+        const AddTask& add = *static_cast<const AddTask*>(task);
+        add.emulated ? run_emulated_add(add, begin, end) : run_add(add, begin, end);
       },
       [](const void* task, const void* pointers, int64_t begin, int64_t end) {
-        run_sgd(*static_cast<const SgdTask*>(task), *static_cast<const SgdPointers*>(pointers),
-                begin, end);
+        const SgdTask& sgd = *static_cast<const SgdTask*>(task);
+        const SgdPointers& tensor = *static_cast<const SgdPointers*>(pointers);
+        sgd.emulated ? run_emulated_sgd(sgd, tensor, begin, end) : run_sgd(sgd, tensor, begin, end);
       }};
   return kKernels;
 }

@@ -36,17 +36,22 @@ struct Conversion {
 
 struct AddTask {
   Scalar scalar = Scalar::Float32;
-  bool wide = false;  ///< the accumulator is float64, not float32
+  bool wide = false;      ///< the accumulator is float64, not float32
+  bool emulated = false;  ///< its operations are no instructions
+  bool converts = false;  ///< the element type does not hold the accumulator's values
   Arithmetic arithmetic;
   Conversion conversion;
+  Source source;
   bool stream = false;
   const void* a = nullptr;
   const void* b = nullptr;
   void* out = nullptr;
 };
 
-/// The elements of one tensor; no buffer without momentum.
+/// The elements of one tensor, which is a sample of its own; no buffer without momentum.
 struct SgdPointers {
+  uint32_t number = 0;  ///< of the tensor
+  int64_t count = 0;
   void* parameter = nullptr;
   const void* gradient = nullptr;
   void* buffer = nullptr;
@@ -54,10 +59,11 @@ struct SgdPointers {
 
 struct SgdTask {
   Scalar scalar = Scalar::Float32;
-  bool wide = false;
+  bool wide = false, emulated = false, converts = false;
   Arithmetic arithmetic;
   Conversion conversion;
   SgdCoefficients coefficients;
+  Source source;
 };
 
 }  // namespace fpdet::inline FPDET_TARGET::kernels

@@ -34,17 +34,22 @@ void plan_emulated(Task& task) {
   task.scratch_bytes = EmulatedSizes(task).total();
 }
 
+[[gnu::noinline]] void run_with(const EmulatedOperations& operations, const Task& task,
+                                void* scratch, int64_t begin, int64_t end) {
+  with_scalar(task.scalar, [&]<class S>(S) {
+    if constexpr (!__is_same(S, double)) {
+      EmulatedRunner<S> runner(task, operations, scratch);
+      for (int64_t item = begin; item < end; ++item) runner.run(item);
+    }
+  });
+}
+
 void run(const Task& task, void* scratch, int64_t begin, int64_t end) {
   Arithmetic arithmetic = task.arithmetic;
   arithmetic.fused |= !task.problem.product;  // a sum's terms are rounded by its additions alone
   with_emulated_ops(arithmetic, [&]<class Ops>(const Ops& ops) {
     const EnvironmentGuard guard(Ops::kAmbient);
-    with_scalar(task.scalar, [&]<class S>(S) {
-      if constexpr (!__is_same(S, double)) {
-        EmulatedRunner<S, Ops> runner(task, ops, scratch);
-        for (int64_t item = begin; item < end; ++item) runner.run(item);
-      }
-    });
+    run_with(EmulatedOperations(ops), task, scratch, begin, end);
   });
 }
 

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Vectors of outputs as float64 lanes, and a random word for each lane: the lower half of 64 bits,
-// where the processor's 32 x 32 multiplication wants it; the upper half is noise. One
-// vector in a struct, not several: g++ 12 copies those through memory.
+// where the processor's 32 x 32 multiplication wants it; the upper half is noise.
 #pragma once
 
 #include "../../core/random.h"
@@ -47,6 +46,23 @@ FPDET_INLINE WideProduct<RandomWord> wide_product(RandomWord word, uint32_t mult
   return {{product >> 32}, {product}};
 }
 
+/// Two vectors through the same Philox, so that their chains overlap. Members, not an array: g++ 12
+/// copies that through memory.
+struct RandomWords {
+  RandomWord a, b;
+};
+FPDET_INLINE RandomWords operator^(RandomWords x, RandomWords y) { return {x.a ^ y.a, x.b ^ y.b}; }
+FPDET_INLINE RandomWords operator^(RandomWords x, RandomWord y) { return {x.a ^ y, x.b ^ y}; }
+FPDET_INLINE RandomWords operator^(RandomWords x, uint32_t y) { return {x.a ^ y, x.b ^ y}; }
+FPDET_INLINE RandomWords operator&(RandomWords x, uint32_t y) { return {x.a & y, x.b & y}; }
+FPDET_INLINE RandomWords operator+(RandomWords x, uint32_t y) { return {x.a + y, x.b + y}; }
+FPDET_INLINE RandomWords operator>>(RandomWords x, int n) { return {x.a >> n, x.b >> n}; }
+FPDET_INLINE WideProduct<RandomWords> wide_product(RandomWords x, uint32_t multiplier) {
+  const WideProduct<RandomWord> a = wide_product(x.a, multiplier);
+  const WideProduct<RandomWord> b = wide_product(x.b, multiplier);
+  return {{a.high, b.high}, {a.low, b.low}};
+}
+
 /// Is any bit set?
 FPDET_INLINE bool any(Words x) {
 #if defined(__AVX512F__)
@@ -62,5 +78,7 @@ FPDET_INLINE bool any(Words x) {
 
 using LaneKey = ElementKeyOf<RandomWord>;
 using LaneRandom = RandomBitsOf<RandomWord>;
+
+FPDET_INLINE RandomWords every_lane(uint64_t x) { return {all_lanes(x), all_lanes(x)}; }
 
 }  // namespace fpdet::inline FPDET_TARGET::kernels

@@ -27,12 +27,33 @@ class OddOps {
     return 0;
   }
 
+  template <class Random>
   FPDET_INLINE Doubles accumulate(Doubles acc, Doubles a, Doubles b, const Words*, int64_t,
-                                  LaneRandom&) const {
+                                  Random&) const {
     const Doubles product = a * b;
     return sum(acc, fused_ ? product : as_doubles(round(as_words(product))));
   }
-  FPDET_INLINE Doubles add(Doubles p, Doubles q, int64_t, LaneRandom&) const { return sum(p, q); }
+  template <class Random>
+  FPDET_INLINE Doubles accumulate(Doubles acc, Doubles a, Doubles b, int64_t term,
+                                  Random& random) const {
+    return accumulate(acc, a, b, nullptr, term, random);
+  }
+  template <class Random>
+  FPDET_INLINE Doubles add(Doubles p, Doubles q, int64_t, Random&) const {
+    return sum(p, q);
+  }
+  template <class Random>
+  FPDET_INLINE Doubles mul(Doubles a, Doubles b, int64_t, Random&) const {
+    return as_doubles(round(as_words(a * b)));
+  }
+  template <class Random>
+  FPDET_INLINE Doubles div(Doubles a, Doubles b, int64_t, Random&) const {
+    // a - q b is exact: a multiple of ulp(q) ulp(b) and at most ulp(q) |b| / 2, it has the digits
+    // of a float32 value. The exact quotient lies from q where a - q b, divided by b, points to.
+    const Doubles q = a / b;
+    const Words rest = as_words(fma<double>(-q, b, a)) ^ (as_words(b) & kSignBit);
+    return as_doubles(round(jam_to_odd<Words>(q, as_doubles(rest), as_words)));
+  }
 
  private:
   FPDET_INLINE Words round(Words x) const { return round_pattern<R, true>(x, format_, Words{}); }
@@ -49,6 +70,63 @@ class OddOps {
   bool fused_;
   PatternFormat<Binary64> format_;
 };
+
+/// Lanes in doubt, from their operands.
+template <Operation O, class Random>
+[[gnu::noinline]] Doubles repair(const Arithmetic& arithmetic, Doubles result, Words doubtful,
+                                 Doubles cut, Doubles x, Doubles y, Doubles z, int64_t event,
+                                 const Random& source) {
+  const Format& f = arithmetic.format;
+  const StochasticSpec& spec = arithmetic.stochastic;
+  Random again = source;
+  const Words random = again.at(event).v;
+  for (int l = 0; l < kDoubleLanes; ++l) {
+    if (doubtful[l] == 0) continue;
+    const auto r = static_cast<uint32_t>(random[l]);
+    if (is_zero(cut[l])) {  // in doubt for lying below the normal range; needs no rounding
+      result[l] = cut[l];
+    } else if constexpr (O == Operation::Multiply) {
+      result[l] = soft_mul(x[l], y[l], f, Rounding::Stochastic, spec, r);
+    } else if constexpr (O == Operation::Add) {
+      result[l] = soft_add(x[l], y[l], f, Rounding::Stochastic, spec, r);
+    } else if constexpr (O == Operation::Divide) {
+      result[l] = soft_div(x[l], y[l], f, Rounding::Stochastic, spec, r);
+    } else {
+      result[l] = soft_fma(x[l], y[l], z[l], f, Rounding::Stochastic, spec, r);
+    }
+  }
+  return result;
+}
+
+/// What is added for whole blocks of events, from the one of the first term on, of two vectors of
+/// outputs; variant a. Returns how many words stand before the first term's.
+template <bool Fused, int Width>
+[[gnu::noinline]] int64_t draw_blocks(const CutFormat& format, int64_t term, int64_t n,
+                                      const LaneRandom& random0, const LaneRandom& random1,
+                                      Words* biases0, Words* biases1) {
+  constexpr int kEvents = 128 / Width, kTerms = kEvents / 2;
+  const LaneKey key0 = random0.key(), key1 = random1.key();
+  for (int64_t t = term / kTerms * kTerms; t < term + n; t += kTerms) {
+    const auto block = static_cast<uint64_t>(t / kTerms);
+    const RandomWord low = all_lanes(low_word(block)), high = all_lanes(high_word(block));
+    const PhiloxBlockOf<RandomWord> words0 = random_block(key0, low, high);
+    const PhiloxBlockOf<RandomWord> words1 = random_block(key1, low, high);
+    // The additions' events are odd: with lanes of 32 bits every second word.
+    constexpr int kLanes = 32 / Width, kSkip = Fused ? 1 : 0;
+#pragma GCC unroll 4
+    for (int word = kLanes == 1 ? kSkip : 0; word < 4; word += kLanes == 1 ? kSkip + 1 : 1) {
+      const RandomWord w0 = word_at(words0, 32 * word), w1 = word_at(words1, 32 * word);
+#pragma GCC unroll 4
+      for (int lane = kLanes == 1 ? 0 : kSkip; lane < kLanes; lane += kSkip + 1) {
+        constexpr int kBit = kLanes == 1 ? 0 : kSkip * Width;
+        const int passed = lane * Width - kBit;
+        *biases0++ = cut_bias(format, (w0 >> passed).v, kBit, Width);
+        *biases1++ = cut_bias(format, (w1 >> passed).v, kBit, Width);
+      }
+    }
+  }
+  return term % kTerms * (Fused ? 1 : 2);
+}
 
 /// stochastic, keyed by position: sums cut toward zero, which is the ambient rounding.
 template <bool Fused, bool Doubts>
@@ -67,11 +145,11 @@ class StochasticOps {
     if (n > 1 && format_.spec.variant == 'a' && consecutive(numbers, n)) {
       switch (lane_width(format_.spec.bits)) {
         case 8:
-          return draw_blocks<8>(numbers[0], n, random0, random1, biases0, biases1);
+          return draw_blocks<Fused, 8>(format_, numbers[0], n, random0, random1, biases0, biases1);
         case 16:
-          return draw_blocks<16>(numbers[0], n, random0, random1, biases0, biases1);
+          return draw_blocks<Fused, 16>(format_, numbers[0], n, random0, random1, biases0, biases1);
         default:
-          return draw_blocks<32>(numbers[0], n, random0, random1, biases0, biases1);
+          return draw_blocks<Fused, 32>(format_, numbers[0], n, random0, random1, biases0, biases1);
       }
     }
     for (int64_t i = 0; i < n; ++i) {
@@ -84,8 +162,9 @@ class StochasticOps {
     return 0;
   }
 
+  template <class Random>
   FPDET_INLINE Doubles accumulate(Doubles acc, Doubles a, Doubles b, const Words* biases,
-                                  int64_t term, LaneRandom& random) const {
+                                  int64_t term, Random& random) const {
     if constexpr (Fused) {
       return round<Operation::Fma>(fma<double>(a, b, acc), biases[0], a, b, acc, 2 * term + 1,
                                    random);
@@ -94,16 +173,40 @@ class StochasticOps {
     return round<Operation::Add>(acc + product, biases[1], acc, product, product, 2 * term + 1,
                                  random);
   }
-  FPDET_INLINE Doubles add(Doubles p, Doubles q, int64_t event, LaneRandom& random) const {
-    const Words bias = cut_bias(format_, random.at(event).v);
-    return round<Operation::Add>(p + q, bias, p, q, q, event, random);
+  template <class Random>
+  FPDET_INLINE Doubles accumulate(Doubles acc, Doubles a, Doubles b, int64_t term,
+                                  Random& random) const {
+    if constexpr (Fused) {
+      const Words bias = bias_of(2 * term + 1, random);
+      return accumulate(acc, a, b, &bias, term, random);
+    } else {
+      return add(acc, mul(a, b, 2 * term, random), 2 * term + 1, random);
+    }
+  }
+  template <class Random>
+  FPDET_INLINE Doubles add(Doubles p, Doubles q, int64_t event, Random& random) const {
+    return round<Operation::Add>(p + q, bias_of(event, random), p, q, q, event, random);
+  }
+  template <class Random>
+  FPDET_INLINE Doubles mul(Doubles a, Doubles b, int64_t event, Random& random) const {
+    return round<Operation::Multiply>(a * b, bias_of(event, random), a, b, b, event, random);
+  }
+  /// The quotient that the processor cuts: its digits are those of the exact one.
+  template <class Random>
+  FPDET_INLINE Doubles div(Doubles a, Doubles b, int64_t event, Random& random) const {
+    return round<Operation::Divide>(a / b, bias_of(event, random), a, b, b, event, random);
   }
 
  private:
+  template <class Random>
+  FPDET_INLINE Words bias_of(int64_t event, Random& random) const {
+    return cut_bias(format_, random.at(event).v);
+  }
+
   /// The operation's result, given cut, from its bias, operands and event.
-  template <Operation O>
+  template <Operation O, class Random>
   FPDET_INLINE Doubles round(Doubles cut, Words bias, Doubles x, Doubles y, Doubles z,
-                             int64_t event, LaneRandom& random) const {
+                             int64_t event, const Random& random) const {
     const CutResult<Words> r = round_cut_pattern<Doubts>(as_words(cut), format_, bias);
     if (__builtin_expect(any(r.doubtful), 0)) {
       return repair<O>(arithmetic_, as_doubles(r.pattern), r.doubtful, cut, x, y, z, event, random);
@@ -115,61 +218,6 @@ class StochasticOps {
     bool yes = true;
     for (int64_t i = 1; i < n; ++i) yes &= numbers[i] == numbers[i - 1] + 1;
     return yes;
-  }
-
-  /// Whole blocks of events, from the one of the first term on; variant a.
-  template <int Width>
-  __attribute__((noinline)) int64_t draw_blocks(int64_t term, int64_t n, const LaneRandom& random0,
-                                                const LaneRandom& random1, Words* biases0,
-                                                Words* biases1) const {
-    constexpr int kEvents = 128 / Width, kTerms = kEvents / 2;
-    const LaneKey key0 = random0.key(), key1 = random1.key();
-    for (int64_t t = term / kTerms * kTerms; t < term + n; t += kTerms) {
-      const auto block = static_cast<uint64_t>(t / kTerms);
-      const RandomWord low = all_lanes(low_word(block)), high = all_lanes(high_word(block));
-      const PhiloxBlockOf<RandomWord> words0 = random_block(key0, low, high);
-      const PhiloxBlockOf<RandomWord> words1 = random_block(key1, low, high);
-      // The additions' events are odd: with lanes of 32 bits every second word.
-      constexpr int kLanes = 32 / Width, kSkip = Fused ? 1 : 0;
-#pragma GCC unroll 4
-      for (int word = kLanes == 1 ? kSkip : 0; word < 4; word += kLanes == 1 ? kSkip + 1 : 1) {
-        RandomWord w0 = word_at(words0, 32 * word), w1 = word_at(words1, 32 * word);
-#pragma GCC unroll 4
-        for (int lane = kLanes == 1 ? 0 : kSkip; lane < kLanes; lane += kSkip + 1) {
-          constexpr int kBit = kLanes == 1 ? 0 : kSkip * Width;
-          const int passed = lane * Width - kBit;
-          *biases0++ = cut_bias(format_, (w0 >> passed).v, kBit, Width);
-          *biases1++ = cut_bias(format_, (w1 >> passed).v, kBit, Width);
-        }
-      }
-    }
-    return term % kTerms * kDraws;
-  }
-
-  /// Lanes in doubt, from their operands.
-  template <Operation O>
-  __attribute__((noinline)) static Doubles repair(const Arithmetic& arithmetic, Doubles result,
-                                                  Words doubtful, Doubles cut, Doubles x, Doubles y,
-                                                  Doubles z, int64_t event,
-                                                  const LaneRandom& source) {
-    const Format& f = arithmetic.format;
-    const StochasticSpec& spec = arithmetic.stochastic;
-    LaneRandom again = source;
-    const Words random = again.at(event).v;
-    for (int l = 0; l < kDoubleLanes; ++l) {
-      if (doubtful[l] == 0) continue;
-      const auto r = static_cast<uint32_t>(random[l]);
-      if (is_zero(cut[l])) {  // in doubt for lying below the normal range; needs no rounding
-        result[l] = cut[l];
-      } else if constexpr (O == Operation::Multiply) {
-        result[l] = soft_mul(x[l], y[l], f, Rounding::Stochastic, spec, r);
-      } else if constexpr (O == Operation::Add) {
-        result[l] = soft_add(x[l], y[l], f, Rounding::Stochastic, spec, r);
-      } else {
-        result[l] = soft_fma(x[l], y[l], z[l], f, Rounding::Stochastic, spec, r);
-      }
-    }
-    return result;
   }
 
   Arithmetic arithmetic_;

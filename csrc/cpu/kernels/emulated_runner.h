@@ -51,12 +51,29 @@ class NumberWriter {
   int64_t* numbers_;
 };
 
-template <class S, class Ops>
+/// The operations of one arithmetic, which a loop around them need not be compiled for.
+struct EmulatedOperations {
+  const void* ops;
+  void (*chunk)(const EmulatedArguments&, const void* ops);
+  Doubles (*add)(const void* ops, Doubles p, Doubles q, int64_t event, LaneRandom& random);
+
+  template <class Ops>
+  explicit EmulatedOperations(const Ops& given)
+      : ops(&given),
+        chunk([](const EmulatedArguments& a, const void* o) {
+          emulated(a, *static_cast<const Ops*>(o));
+        }),
+        add([](const void* o, Doubles p, Doubles q, int64_t event, LaneRandom& random) {
+          return static_cast<const Ops*>(o)->add(p, q, event, random);
+        }) {}
+};
+
+template <class S>
 class EmulatedRunner {
  public:
-  EmulatedRunner(const Task& task, const Ops& ops, void* scratch)
+  EmulatedRunner(const Task& task, const EmulatedOperations& operations, void* scratch)
       : task_(task),
-        ops_(ops),
+        operations_(operations),
         unsafe_(task.problem.right, task.problem.cols, task.problem.terms),
         combinations_(schedule_of(task).combinations()) {
     const EmulatedSizes sizes(task);
@@ -121,7 +138,7 @@ class EmulatedRunner {
             a.random[c] =
                 LaneRandom(task_.arithmetic.stochastic, key_of(r, v * kEmulatedChains + c));
           }
-          emulated<Ops>(a, ops_);
+          operations_.chunk(a, operations_.ops);
         }
       }
       for (int64_t s = 0; s < a.step_count; ++s) a.combination += steps_[s].folds;
@@ -188,7 +205,7 @@ class EmulatedRunner {
         const LaneKey key = key_of(r, v);
         if (task_.bias != nullptr) {
           LaneRandom random(task_.arithmetic.stochastic, key);
-          sum = ops_.add(sum, broadcast<double>(bias), event, random);
+          sum = operations_.add(operations_.ops, sum, broadcast<double>(bias), event, random);
         }
         const int64_t first = v * kDoubleLanes;
         for (int64_t l = 0; l < at_most(kDoubleLanes, cols_ - first); ++l) {
@@ -208,7 +225,7 @@ class EmulatedRunner {
   }
 
   const Task& task_;
-  Ops ops_;
+  const EmulatedOperations& operations_;
   UnsafeAxes unsafe_;
   int64_t combinations_;
   double* right_;

@@ -1,83 +1,24 @@
 // SPDX-License-Identifier: MIT
-// Random words of many elements at once: core's Philox over vectors. A word is the lower half of a
-// 64-bit lane, where the processor's 32 x 32 multiplication wants it; the upper half is noise.
+// Random bits of runs of consecutive elements: core's Philox over vectors, several at once.
 #pragma once
 
-#include "../../core/random.h"
 #include "elementwise_task.h"
-#include "lanes.h"
+#include "emulated_lanes.h"
 
 namespace fpdet::inline FPDET_TARGET::kernels {
 
-inline constexpr int kWordLanes = kFull<uint64_t>;
 /// Vectors that go through Philox together, so that its chain of multiplications is hidden.
-inline constexpr int kChains = 4;
-inline constexpr int kRandomLanes = kWordLanes * kChains;
-
-struct RandomWords {
-  LanesN<uint64_t, kWordLanes> v[kChains];
-
-  FPDET_INLINE static RandomWords broadcast(uint64_t x) {
-    RandomWords r;
-    for (auto& v : r.v) v = x - LanesN<uint64_t, kWordLanes>{};
-    return r;
-  }
-};
-
-FPDET_INLINE LanesN<uint64_t, kWordLanes> uniform(uint32_t x) {
-  return x - LanesN<uint64_t, kWordLanes>{};
-}
-
-#define FPDET_LANEWISE(op, Other, of_other)                             \
-  FPDET_INLINE RandomWords operator op(const RandomWords& a, Other b) { \
-    RandomWords r;                                                      \
-    for (int i = 0; i < kChains; ++i) r.v[i] = a.v[i] op of_other;      \
-    return r;                                                           \
-  }
-FPDET_LANEWISE(^, const RandomWords&, b.v[i])
-FPDET_LANEWISE(^, uint32_t, b)
-FPDET_LANEWISE(&, uint32_t, b)
-FPDET_LANEWISE(+, uint32_t, uniform(b))
-FPDET_LANEWISE(>>, int, static_cast<uint64_t>(b))
-#undef FPDET_LANEWISE
-FPDET_INLINE RandomWords operator^(const RandomWords& a, const LanesN<uint64_t, kWordLanes>& b) {
-  RandomWords r;
-  for (int i = 0; i < kChains; ++i) r.v[i] = a.v[i] ^ b;
-  return r;
-}
-
-FPDET_INLINE WideProduct<RandomWords> wide_product(const RandomWords& x, uint32_t multiplier) {
-  WideProduct<RandomWords> result;
-  for (int i = 0; i < kChains; ++i) {
-#if defined(__AVX512F__)
-    const auto product = reinterpret<LanesN<uint64_t, kWordLanes>>(
-        // With a mask of all lanes: the plain form makes g++ 12 warn of an uninitialised operand.
-        _mm512_maskz_mul_epu32(0xff, reinterpret<__m512i>(x.v[i]), _mm512_set1_epi64(multiplier)));
-#elif defined(__AVX2__)
-    const auto product = reinterpret<LanesN<uint64_t, kWordLanes>>(
-        _mm256_mul_epu32(reinterpret<__m256i>(x.v[i]), _mm256_set1_epi64x(multiplier)));
-#elif defined(__x86_64__)
-    const auto product = reinterpret<LanesN<uint64_t, kWordLanes>>(
-        _mm_mul_epu32(reinterpret<__m128i>(x.v[i]), _mm_set1_epi64x(multiplier)));
-#else
-    const auto product = (x.v[i] & 0xffffffffu) * multiplier;
-#endif
-    result.high.v[i] = product >> 32;
-    result.low.v[i] = product;
-  }
-  return result;
-}
-
-using RandomLanes = RandomBitsOf<RandomWords>;
+inline constexpr int kChains = 2;
+inline constexpr int kRandomLanes = kDoubleLanes * kChains;
 
 /// The keys of all rounds, in every lane, of a Philox whose key does not vary.
 struct KeySchedule {
-  LanesN<uint64_t, kWordLanes> k0[10], k1[10];
+  RandomWord k0[10], k1[10];
 
   void set(PhiloxKey key) {
     for (int round = 0; round < 10; ++round) {
-      k0[round] = key.first() - LanesN<uint64_t, kWordLanes>{};
-      k1[round] = key.second() - LanesN<uint64_t, kWordLanes>{};
+      k0[round] = all_lanes(key.first());
+      k1[round] = all_lanes(key.second());
       key.step();
     }
   }
@@ -86,35 +27,35 @@ struct ScheduledKey {
   const KeySchedule& schedule;
   int round = 0;
 
-  FPDET_INLINE LanesN<uint64_t, kWordLanes> first() const { return schedule.k0[round]; }
-  FPDET_INLINE LanesN<uint64_t, kWordLanes> second() const { return schedule.k1[round]; }
+  FPDET_INLINE RandomWord first() const { return schedule.k0[round]; }
+  FPDET_INLINE RandomWord second() const { return schedule.k1[round]; }
   FPDET_INLINE void step() { ++round; }
 };
 
-/// The random bits of runs of kRandomLanes consecutive elements.
+using RunKey = ElementKeyOf<RandomWords>;
+
+/// The keys of runs of kRandomLanes consecutive elements.
 class RandomRuns {
  public:
-  RandomRuns(const Source& source, const StochasticSpec& spec) : source_(source), spec_(spec) {
-    for (int l = 0; l < kRandomLanes; ++l) {
-      lane_numbers_.v[l / kWordLanes][l % kWordLanes] = static_cast<uint64_t>(l);
-    }
+  explicit RandomRuns(const Source& source) : source_(source) {
+    seed_.set(philox_key(source.seed));
+    for (int l = 0; l < kRandomLanes; ++l) numbers_[l] = static_cast<uint64_t>(l);
   }
 
   /// Of the elements i, i + 1, …
-  FPDET_INLINE RandomLanes of(int64_t i) {
+  FPDET_INLINE RunKey of(int64_t i) {
     // Elements lie in a sample most of the time: no division then.
     if (i < sample_begin_ || i + kRandomLanes > sample_begin_ + source_.per_sample) {
-      if (i % source_.per_sample + kRandomLanes > source_.per_sample) {
+      if (source_.per_sample < kRandomLanes ||
+          i % source_.per_sample + kRandomLanes > source_.per_sample) {
         return of_several_samples(i);
       }
       enter(i / source_.per_sample);
     }
-    RandomWords low, high;
-    for (int c = 0; c < kChains; ++c) {
-      low.v[c] = lane_numbers_.v[c] + static_cast<uint64_t>(i - sample_begin_);
-      high.v[c] = low.v[c] >> 32;
-    }
-    return RandomLanes(spec_, element_key(ScheduledKey{schedule_}, w2_, w3_, low, high));
+    const auto first = static_cast<uint64_t>(i - sample_begin_);
+    const RandomWords low{{load_vector<Words>(numbers_) + first},
+                          {load_vector<Words>(numbers_ + kDoubleLanes) + first}};
+    return element_key(ScheduledKey{sample_}, w2_, w3_, low, low >> 32);
   }
 
  private:
@@ -122,37 +63,96 @@ class RandomRuns {
     const PhiloxBlock k1 =
         sample_key(philox_key(source_.seed), low_word(source_.counter), high_word(source_.counter),
                    source_.pass, source_.first_sample + static_cast<uint32_t>(sample));
-    schedule_.set({k1.w0, k1.w1});
-    w2_ = RandomWords::broadcast(k1.w2);
-    w3_ = RandomWords::broadcast(k1.w3);
+    sample_.set({k1.w0, k1.w1});
+    w2_ = every_lane(k1.w2);
+    w3_ = every_lane(k1.w3);
     sample_begin_ = sample * source_.per_sample;
   }
 
-  /// Samples are short: each lane has its own.
-  [[gnu::noinline]] RandomLanes of_several_samples(int64_t i) const {
-    RandomWords n, low, high;
-    for (int l = 0; l < kRandomLanes; ++l) {
-      const int64_t at = i + l;
-      n.v[l / kWordLanes][l % kWordLanes] =
-          source_.first_sample + static_cast<uint32_t>(at / source_.per_sample);
-      low.v[l / kWordLanes][l % kWordLanes] = static_cast<uint64_t>(at % source_.per_sample);
+  /// Samples are short, or one ends here: each lane has its own.
+  [[gnu::noinline]] RunKey of_several_samples(int64_t i) {
+    if (i != next_) {
+      next_sample_ = i / source_.per_sample;
+      next_element_ = i % source_.per_sample;
     }
-    for (int c = 0; c < kChains; ++c) high.v[c] = low.v[c] >> 32;
-    const auto word = [](uint32_t x) { return RandomWords::broadcast(x); };
-    const PhiloxKeyOf<RandomWords> seed{word(low_word(source_.seed)),
-                                        word(high_word(source_.seed))};
-    const auto k1 = sample_key(seed, word(low_word(source_.counter)),
-                               word(high_word(source_.counter)), word(source_.pass), n);
-    return RandomLanes(
-        spec_, element_key(PhiloxKeyOf<RandomWords>{k1.w0, k1.w1}, k1.w2, k1.w3, low, high));
+    uint64_t samples[kRandomLanes], elements[kRandomLanes];
+    for (int l = 0; l < kRandomLanes; ++l) {
+      samples[l] = source_.first_sample + static_cast<uint32_t>(next_sample_);
+      elements[l] = static_cast<uint64_t>(next_element_);
+      const bool last = ++next_element_ == source_.per_sample;
+      next_element_ = last ? 0 : next_element_;
+      next_sample_ += last ? 1 : 0;
+    }
+    next_ = i + kRandomLanes;
+    const auto load = [](const uint64_t* p) {
+      return RandomWords{{load_vector<Words>(p)}, {load_vector<Words>(p + kDoubleLanes)}};
+    };
+    const RandomWords low = load(elements);
+    const auto k1 = philox(ScheduledKey{seed_},
+                           PhiloxBlockOf<RandomWords>{every_lane(low_word(source_.counter)),
+                                                      every_lane(high_word(source_.counter)),
+                                                      every_lane(source_.pass), load(samples)});
+    return element_key(PhiloxKeyOf<RandomWords>{k1.w0, k1.w1}, k1.w2, k1.w3, low, low >> 32);
   }
 
-  const Source& source_;
-  const StochasticSpec& spec_;
-  RandomWords lane_numbers_;
+  const Source source_;
+  uint64_t numbers_[kRandomLanes];
   int64_t sample_begin_ = -1 - (int64_t{1} << 62);  ///< of the sample that was entered
-  KeySchedule schedule_;
+  int64_t next_ = -1, next_sample_ = 0, next_element_ = 0;
+  KeySchedule seed_, sample_;
   RandomWords w2_, w3_;
+};
+
+/// R of one event of the elements of a run.
+FPDET_INLINE RandomWords random_bits(const StochasticSpec& spec, const RunKey& key, int64_t event) {
+  return RandomBitsOf<RandomWords>(spec, key).at(event);
+}
+
+/// R of several events of the elements of runs, drawn run by run, read vector by vector.
+class RandomEvents {
+ public:
+  /// Bit e of `events`: event e will be asked for.
+  RandomEvents(const Source& source, const StochasticSpec& spec, uint32_t events)
+      : runs_(source),
+        width_(lane_width(spec.bits)),
+        drop_(lane_width(spec.bits) - spec.bits),
+        mask_(0xffffffffu >> (32 - lane_width(spec.bits))) {
+    for (int event = 0; event < kEvents; ++event) {
+      if ((events >> event & 1) != 0) blocks_ |= 1u << (event * width_ / 128);
+    }
+  }
+
+  FPDET_INLINE void enter(int64_t i) {
+    if (blocks_ == 0) return;
+    const RunKey key = runs_.of(i);
+    for (uint32_t left = blocks_; left != 0; left &= left - 1) {
+      const int block = __builtin_ctz(left);
+      const RandomWords low = every_lane(static_cast<uint64_t>(block));
+      const PhiloxBlockOf<RandomWords> words = random_block(key, low, RandomWords{});
+      const RandomWords list[] = {words.w0, words.w1, words.w2, words.w3};
+      for (int w = 0; w < 4; ++w) {
+        words_[0][4 * block + w] = list[w].a;
+        words_[1][4 * block + w] = list[w].b;
+      }
+    }
+  }
+
+  /// Of the run's vector v.
+  FPDET_INLINE void choose(int v) { vector_ = words_[v]; }
+  FPDET_INLINE RandomWord at(int64_t event) const {
+    const int bit = static_cast<int>(event) * width_;
+    return ((vector_[bit / 32] >> (bit % 32)) & mask_) >> drop_;
+  }
+
+ private:
+  static constexpr int kEvents = 16;  // of one element, at most
+  static_assert(kChains == 2);
+
+  RandomRuns runs_;
+  int width_, drop_;
+  uint32_t mask_, blocks_ = 0;
+  const RandomWord* vector_ = words_[0];
+  RandomWord words_[kChains][kEvents]{};  // of 32 bits at most: 4 blocks
 };
 
 }  // namespace fpdet::inline FPDET_TARGET::kernels

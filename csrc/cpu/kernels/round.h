@@ -33,10 +33,15 @@ template <class Layout, Rounding R, bool Shrinks, class S>
   const PatternFormat<Layout> format = given;
   const S* in = static_cast<const S*>(task.x);
   S* out = static_cast<S*>(task.out);
-  RandomRuns runs(task.source, format.spec);
+  RandomRuns runs(task.source);
   const auto step = [&]<bool Stream>(int64_t i, const S* from, S* to) {
     LanesN<typename Layout::Word, N> random[kVectors] = {};
-    if constexpr (kDraws) std::memcpy(random, runs.of(i).at(0).v, sizeof random);
+    if constexpr (kDraws) {
+      static_assert(kVectors == 2);
+      const RandomWords bits = random_bits(format.spec, runs.of(i), 0);
+      random[0] = bits.a.v;
+      random[1] = bits.b.v;
+    }
 #pragma GCC unroll 8
     for (int v = 0; v < kVectors; ++v) {
       round_lanes<Layout, R, Shrinks, N, Stream>(format, from + v * N, to + v * N, random[v]);

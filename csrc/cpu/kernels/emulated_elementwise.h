@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: MIT
+// Addition and SGD step in arithmetic that the processor does not have (see emulated_ops.h), on
+// elements that float32 holds.
+#pragma once
+
+#include "elementwise_task.h"
+
+namespace fpdet::inline FPDET_TARGET::kernels {
+
+void run_emulated_add(const AddTask& task, int64_t begin, int64_t end);
+void run_emulated_sgd(const SgdTask& task, const SgdPointers& at, int64_t begin, int64_t end);
+
+}  // namespace fpdet::inline FPDET_TARGET::kernels
