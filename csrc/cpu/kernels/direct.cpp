@@ -5,9 +5,6 @@
 namespace fpdet::inline FPDET_TARGET::kernels {
 namespace {
 
-constexpr int64_t kMostTerms = 4096;
-constexpr int64_t kMostWeights = int64_t{1} << 16;  // rows x terms
-
 template <class T>
 bool fits(const Task& task) {
   return DirectSizes<T>(task, direct_box<T>(task)).total() <= kScratchLimit;
