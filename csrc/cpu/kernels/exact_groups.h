@@ -1,0 +1,10 @@
+// SPDX-License-Identifier: MIT
+#pragma once
+
+#include "method.h"
+
+namespace fpdet::inline FPDET_TARGET::kernels {
+
+extern const Method kExactGroups;  ///< order exact: group_slabs in float64, then as kExact
+
+}  // namespace fpdet::inline FPDET_TARGET::kernels
