@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+// Declared apart from method.h, which all methods include, for no other needs it.
 #pragma once
 
 #include "method.h"
