@@ -168,6 +168,8 @@ class ExactDirectRunner : DirectRunner<double, S> {
       if (at_once) stages[boxes[r].exact ? 0 : 1] += size_.x[0] * size_.x[1] * size_.x[2];
     }
     at_.left_step = tile.rows;
+    S* first =
+        static_cast<S*>(task_.out) + out.offset(at_.group, Digits{{tile.first, 0, 0, 0}}, col_);
 
     const int most = direct_vectors(tile.rows);
     for (int64_t v = 0; v < spots; v += most) {
@@ -179,7 +181,7 @@ class ExactDirectRunner : DirectRunner<double, S> {
       const int n = static_cast<int>(at_most(spots - v, vectors));
       for (int r = 0; r < tile.rows; ++r) {
         const int64_t row = tile.first + r;
-        S* to = static_cast<S*>(task_.out) + out.offset(at_.group, Digits{{row, 0, 0, 0}}, col_);
+        S* to = first + r * out.row.w[0];
         const T* sums = stack_ + r * vectors * kLanes<T>;
         uint32_t rest = (uint32_t{1} << n) - 1;
         if constexpr (__is_same(S, float)) {
