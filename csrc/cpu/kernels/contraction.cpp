@@ -3,6 +3,7 @@
 // shape alone, never by a timing. Compiled once per instruction set; kernels
 // take nothing out of line from the standard library, so that no instruction of
 // theirs can be linked into code that runs on every processor.
+#include "exact_groups.h"
 #include "method.h"
 #include "table.h"
 
@@ -10,8 +11,9 @@ namespace fpdet::inline FPDET_TARGET::kernels {
 namespace {
 
 /// The first that covers and suits a task is taken.
-const Method* const kMethods[] = {&kJoined, &kDirect, &kGroupSlabs, &kGrouped,  &kBroadcast,
-                                  &kFolded, &kWindow, &kTiled,      &kEmulated, &kExact};
+const Method* const kMethods[] = {&kJoined,    &kDirect,      &kGroupSlabs,  &kGrouped,
+                                  &kBroadcast, &kFolded,      &kWindow,      &kTiled,
+                                  &kEmulated,  &kExactDirect, &kExactGroups, &kExact};
 
 const Method* find(const Task& task) {
   const bool by_shape = task.tiles.method[0] == '\0';

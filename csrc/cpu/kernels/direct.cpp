@@ -5,10 +5,8 @@
 namespace fpdet::inline FPDET_TARGET::kernels {
 namespace {
 
-constexpr int64_t kMostTerms = int64_t{1} << 14;
-constexpr int64_t kMostTermsOfWeights = 4096;       // grad_weight: other methods sum more of them
-constexpr int64_t kMostRows = 12;                   // more rows fill the lanes of other methods
-constexpr int64_t kMostWeights = int64_t{1} << 16;  // rows x terms
+constexpr int64_t kMostTermsOfWeights = 4096;  // grad_weight: other methods sum more of them
+constexpr int64_t kMostRows = 12;              // more rows fill the lanes of other methods
 
 template <class T>
 bool fits(const Task& task) {

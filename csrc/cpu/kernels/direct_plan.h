@@ -11,6 +11,9 @@ inline constexpr int64_t kPlaneBytes = int64_t{24} << 10;       // wanted: stays
 inline constexpr int64_t kMostPlaneBytes = int64_t{192} << 10;  // before boxes become thin
 inline constexpr int64_t kThinBox = 8;                          // output rows
 
+inline constexpr int64_t kMostTerms = int64_t{1} << 14;
+inline constexpr int64_t kMostWeights = int64_t{1} << 16;  // rows x terms
+
 /// Most columns of a part along each axis.
 inline Box all_columns(const Parts& parts) {
   Box all;

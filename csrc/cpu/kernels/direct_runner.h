@@ -48,27 +48,16 @@ class DirectRunner {
 
   void run(int64_t item) {
     const Parts parts(task_);
-    Box first;
-    for (int i = kAxes - 1; i >= 0; --i) {
-      first.x[i] = item % boxes_.count[i] * box_.x[i];
-      item /= boxes_.count[i];
-    }
-    const int64_t group = item % task_.problem.groups, sample = item / task_.problem.groups;
-    if (group != group_) begin_group(group);
-
-    const Operand& right = task_.problem.right;
-    int64_t zero = right.origin.offset;  // of coordinates 0
-    for (int i = 0; i < kAxes; ++i) zero -= right.origin.x[i] * layout_.axis[i].memory;
-    zero += group * right.group_offset + sample * right.outer.offset.w[0];
-    copier_.copy(static_cast<const S*>(task_.right) + zero, first, size_of(all_, first));
-
-    const Digits col{{sample, first.x[0], first.x[1], first.x[2]}};
+    const At at = locate(item);
+    load(at);
+    const Digits col{{at.sample, at.first.x[0], at.first.x[1], at.first.x[2]}};
     for (int64_t i = 0; i < parts.count; ++i) {
       const Digits& cols = parts[i].cols;
-      const Box size = size_of(Box{{cols.d[1], cols.d[2], cols.d[3]}}, first);
+      const Box size = size_of(Box{{cols.d[1], cols.d[2], cols.d[3]}}, at.first);
       if (size.x[0] <= 0 || size.x[1] <= 0 || size.x[2] <= 0) continue;
       if (!listed(size)) list_spots(size);
-      S* out = static_cast<S*>(task_.out) + parts[i].out.offset(group, Digits{{0, 0, 0, 0}}, col);
+      S* out =
+          static_cast<S*>(task_.out) + parts[i].out.offset(at.group, Digits{{0, 0, 0, 0}}, col);
       for (int64_t tile = 0; tile < task_.row_tiles; ++tile) {
         if (task_.arithmetic.fused) {
           multiply<true>(parts_[i], row_tile(task_, tile), size, out);
@@ -79,7 +68,33 @@ class DirectRunner {
     }
   }
 
- private:
+ protected:
+  /// A work item's sample, group and first output.
+  struct At {
+    Box first;
+    int64_t group, sample;
+  };
+  At locate(int64_t item) const {
+    At at;
+    for (int i = kAxes - 1; i >= 0; --i) {
+      at.first.x[i] = item % boxes_.count[i] * box_.x[i];
+      item /= boxes_.count[i];
+    }
+    at.group = item % task_.problem.groups;
+    at.sample = item / task_.problem.groups;
+    return at;
+  }
+
+  /// Its operands.
+  void load(const At& at) {
+    if (at.group != group_) begin_group(at.group);
+    const Operand& right = task_.problem.right;
+    int64_t zero = right.origin.offset;  // of coordinates 0
+    for (int i = 0; i < kAxes; ++i) zero -= right.origin.x[i] * layout_.axis[i].memory;
+    zero += at.group * right.group_offset + at.sample * right.outer.offset.w[0];
+    copier_.copy(static_cast<const S*>(task_.right) + zero, at.first, size_of(all_, at.first));
+  }
+
   struct Part {
     int64_t terms, step_count;
     const Step* steps;

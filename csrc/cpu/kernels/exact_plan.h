@@ -4,12 +4,35 @@
 #pragma once
 
 #include "exact_columns.h"
+#include "exact_settler.h"
 #include "tiled_plan.h"
 
 namespace fpdet::inline FPDET_TARGET::kernels {
 
 /// Terms of a run of the float64 sum: the bound grows with it, the cost of combining falls.
 inline constexpr int64_t kExactRun = 128;
+
+/// Products of float64 operands are not exact in float64, and bits drawn from the exact sum itself
+/// need all of it.
+inline bool float64_bounds_exact(const Task& task) {
+  const bool drawn_from_the_sum = task.arithmetic.rounding == Rounding::Stochastic &&
+                                  task.arithmetic.stochastic.keyed_by_operands;
+  return task.order.exact() && task.scalar != Scalar::Float64 && !drawn_from_the_sum;
+}
+
+template <class F>
+void with_narrow_scalar(const Task& task, F&& f) {
+  with_scalar(task.scalar, [&]<class S>(S element) {
+    if constexpr (!__is_same(S, double)) f(element);
+  });
+}
+
+/// The order of the float64 sum in place of the task's.
+inline void sum_in_float64(Task& task) {
+  task.order = Order{OrderKind::Blocked, kExactRun};
+  task.runs = schedule_of(task).runs();
+  task.depth = stack_depth(task);
+}
 
 /// Roundings that a term passes through at most: its run, the combinations above it, and the bias,
 /// which under a directed rounding counts twice.
@@ -19,10 +42,6 @@ inline int64_t exact_depth(const Task& task) {
   return at_most(task.terms, kExactRun) + levels + 2;
 }
 
-struct LeftBounds {
-  double norm, quantum;
-  bool plus, minus;  ///< some element has this sign
-};
 /// One for each group and row, behind the packed left operand.
 inline LeftBounds* left_bounds(const Task& task) {
   char* packed = static_cast<char*>(task.packed_left);
@@ -36,9 +55,7 @@ inline int64_t column_bounds_bytes(const Task& task) {
 }
 
 inline void plan_exact(Task& task) {
-  task.order = Order{OrderKind::Blocked, kExactRun};
-  task.runs = schedule_of(task).runs();
-  task.depth = stack_depth(task);
+  sum_in_float64(task);
   plan_tiled<double>(task);
   task.left_items = task.problem.groups * task.row_tiles;  // bounds even where there are no terms
   const int64_t rows = task.problem.groups * task.rows;

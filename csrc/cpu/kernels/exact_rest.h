@@ -13,7 +13,7 @@ namespace fpdet::inline FPDET_TARGET::kernels {
 struct Unsettled {
   int64_t group;
   Digits row, col;
-  const double* left;  ///< packed: term t at left[t * left_step]
+  const double* left;  ///< packed: term t at left[t * left_step]; or null
   int64_t left_step;
   const double* bias;  ///< or null
   RandomBits random;
@@ -23,6 +23,16 @@ struct Unsettled {
 template <class S, class F>
 void for_operands(const Task& task, const Unsettled& at, F&& f) {
   constexpr int kW = kLanes<double>;
+  if (at.left == nullptr) {
+    TermCursor<S> cursor(task.problem, static_cast<const S*>(task.left),
+                         static_cast<const S*>(task.right), at.group, at.row, at.col);
+    for (int64_t t = 0; t < task.terms; ++t) {
+      t == 0 ? cursor.seek(0) : cursor.advance();
+      const double a = cursor.left(), b = cursor.right();
+      f(&a, &b, 1);
+    }
+    return;
+  }
   const Operand& operand = task.problem.right;
   const Digits& terms = task.problem.terms;
   const S* data = static_cast<const S*>(task.right) + at.group * operand.group_offset;

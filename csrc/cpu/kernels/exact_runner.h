@@ -5,8 +5,6 @@
 
 #include "chunks.h"
 #include "exact_plan.h"
-#include "exact_rest.h"
-#include "exact_settle.h"
 #include "output.h"
 
 namespace fpdet::inline FPDET_TARGET::kernels {
@@ -17,7 +15,9 @@ class ExactRunner {
 
  public:
   ExactRunner(const Task& task, void* scratch)
-      : task_(task), unsafe_(task.problem.right, task.problem.cols, task.problem.terms) {
+      : task_(task),
+        settler_(task),
+        unsafe_(task.problem.right, task.problem.cols, task.problem.terms) {
     const ScratchSizes<T> sizes(task);
     Carver carver(scratch);
     right_ = carver.take<T>(sizes.right);
@@ -30,14 +30,6 @@ class ExactRunner {
     bounds_.place(carver.take(column_bounds_bytes(task)), task.tile_panels * kPanel<T>);
     relative_ = relative_error(exact_depth(task));
   }
-
-  ~ExactRunner() {
-    for (int i = 0; i < kExactStages; ++i) {
-      __atomic_fetch_add(task_.stage_counts + i, counts_[i], __ATOMIC_RELAXED);
-    }
-  }
-  ExactRunner(const ExactRunner&) = delete;
-  ExactRunner& operator=(const ExactRunner&) = delete;
 
   void run(int64_t item) {
     const int64_t col_tile = item % task_.col_tiles;
@@ -143,24 +135,14 @@ class ExactRunner {
 
   void finish_row(const RowTile& tile, int r, int64_t first_col) {
     const int64_t number = group_ * task_.rows + tile.first + r;
-    const LeftBounds& left = left_bounds(task_)[number];
+    double bias = 0.0;
+    if (task_.bias != nullptr) {
+      bias = widen(static_cast<const S*>(task_.bias)[number * task_.bias_stride]);
+    }
     PanelTest test;
     test.has_bias = task_.bias != nullptr;
-    const bool mixed = left.plus && left.minus;
-    test.row = {left.norm,
-                left.quantum,
-                mixed || !test.has_bias,
-                mixed ? cancelled_zero(task_.arithmetic.rounding) : zero(left.minus),
-                0.0,
-                0.0,
-                __builtin_inf()};
-    if (test.has_bias) {
-      const double b = widen(static_cast<const S*>(task_.bias)[number * task_.bias_stride]);
-      const double magnitude = from_bits(magnitude_bits(b));
-      test.row.bias = b;
-      test.row.bias_magnitude = magnitude;
-      test.row.bias_quantum = quantum_from(magnitude, to_bits(b));
-    }
+    test.row = row_bounds(left_bounds(task_)[number], test.has_bias ? &bias : nullptr,
+                          task_.arithmetic.rounding);
     test.relative = relative_;
 
     Unsettled at;
@@ -168,7 +150,7 @@ class ExactRunner {
     at.row = task_.problem.rows.decode(tile.first + r);
     at.left = left_of(tile) + r;
     at.left_step = tile.rows;
-    at.bias = test.has_bias ? &test.row.bias : nullptr;
+    at.bias = test.has_bias ? &bias : nullptr;
     S* data = static_cast<S*>(task_.out) + task_.problem.out.row.dot(at.row);
     for (int64_t p = 0; p < panels_; ++p) {
       const int64_t first = p * kPanel<T>;
@@ -178,15 +160,9 @@ class ExactRunner {
       test.quantum = bounds_.quantum + first;
       test.patterns = bounds_.patterns + first;
       S results[kPanel<T>];
-      const PanelLanes lanes = settle_panel(test, n, at, first_col + first, results);
-      const uint32_t all = (uint32_t{1} << n) - 1;
-      const int64_t exact = __builtin_popcount(lanes.settled & lanes.exact & all);
-      counts_[0] += exact;
-      counts_[1] += __builtin_popcount(lanes.settled & all) - exact;
-      for (uint32_t rest = all & ~lanes.settled; rest != 0; rest &= rest - 1) {
-        const int l = __builtin_ctz(rest);
-        fpdet::store(settle_rest(at, first_col + first + l), results[l]);
-      }
+      settler_.template settle<kPanel<T>>(
+          test, n, ~uint32_t{0}, at,
+          [&](int l) { return task_.problem.cols.decode(first_col + first + l); }, results);
       const int64_t* to = offsets_ + first;
       if (to[n - 1] - to[0] == n - 1) {  // offsets ascend: all are neighbours
         std::memcpy(data + to[0], results, static_cast<size_t>(n) * sizeof(S));
@@ -196,41 +172,8 @@ class ExactRunner {
     }
   }
 
-  PanelLanes settle_panel(const PanelTest& test, int n, Unsettled& at, int64_t first_col,
-                          S* results) {
-    if constexpr (__is_same(S, float)) {
-      if (is_hardware(task_.arithmetic.rounding)) return settle_on_hardware(test, results);
-    }
-    return settle_in_software<S>(
-        test, n, task_.arithmetic, [&](int l) { return random_of(at, first_col + l); }, results);
-  }
-
-  /// The random bits of an output's one rounding; 0 where there are none.
-  uint32_t random_of(Unsettled& at, int64_t col) {
-    if (task_.arithmetic.rounding != Rounding::Stochastic) return 0;
-    const Output& out = task_.problem.out;
-    at.col = task_.problem.cols.decode(col);
-    at.random =
-        RandomBits(task_.arithmetic.stochastic,
-                   element_key(task_.seed, task_.counter, task_.pass,
-                               static_cast<uint32_t>(task_.batch_offset + out.sample(at.col)),
-                               static_cast<uint64_t>(out.element(at.group, at.row, at.col))));
-    return at.random.at(2 * task_.terms + 1);
-  }
-
-  __attribute__((noinline)) double settle_rest(Unsettled& at, int64_t col) {
-    const EnvironmentGuard guard(Rounding::NearestEven);
-    at.col = task_.problem.cols.decode(col);
-    double result;
-    if (settle_by_errors<S>(task_, at, random_of(at, col), result)) {
-      ++counts_[2];
-      return result;
-    }
-    ++counts_[3];
-    return settle_by_definition<S>(task_, at);
-  }
-
   const Task& task_;
+  ExactSettler<S> settler_;
   UnsafeAxes unsafe_;
   T* right_;
   T* stack_;
@@ -240,7 +183,6 @@ class ExactRunner {
   int64_t* offsets_;
   ColumnBounds bounds_;
   double relative_;
-  int64_t counts_[kExactStages] = {};
   int64_t group_ = 0, first_tile_ = 0, last_tile_ = 0, first_row_ = 0, panels_ = 0, cols_ = 0;
 };
 

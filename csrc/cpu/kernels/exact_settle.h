@@ -69,11 +69,12 @@ struct Interval {
 };
 
 /// To float32 under the ambient rounding, which is the task's. Unsettled lanes hold anything.
-inline __attribute__((noinline)) PanelLanes settle_on_hardware(const PanelTest& t, float* results) {
+template <int Count>
+__attribute__((noinline)) PanelLanes settle_on_hardware(const PanelTest& t, float* results) {
   constexpr int kW = kLanes<double>;
   typedef float Narrow __attribute__((vector_size(kVectorBytes / 2)));
   PanelLanes lanes;
-  for (int at = 0; at < kPanel<double>; at += kW) {
+  for (int at = 0; at < Count; at += kW) {
     const Interval i(t, at);
     Narrow low = __builtin_convertvector(i.sum - i.width, Narrow);
     const Narrow high = __builtin_convertvector(i.sum + i.width, Narrow);

@@ -35,6 +35,33 @@ int64_t group_slab_parts(const Task& task) {
   return at_most(ceil_div(task.workers, vectors), group_slab_jobs(task));
 }
 
+template <class T>
+void plan_group_slabs(Task& task) {
+  task.col_tiles = ceil_div(task.cols, kGroupedColumns);
+  task.items = ceil_div(task.problem.groups, kLanes<T>) * group_slab_parts<T>(task);
+  task.scratch_bytes = GroupSlabSizes<T>(task, GroupSlabLayout<T>(task)).total();
+}
+
+/// Whether slabs hold the operands of a task whose terms come in ascending order.
+template <class T>
+bool holds_in_group_slabs(const Task& task) {
+  const bool ascending = task.order.kind == OrderKind::Sequential ||
+                         task.order.kind == OrderKind::Blocked ||
+                         task.order.kind == OrderKind::Split;
+  return ascending && task.problem.product && left_is_whole(task.problem.left) &&
+         has_group_slabs(task.problem) && task.rows == task.problem.rows.d[0] &&
+         task.rows * task.cols <= kGroupSlabOutputs && task.terms != 0 && task.cols != 0 &&
+         GroupSlabSizes<T>(task, GroupSlabLayout<T>(task)).total() <= kScratchLimit;
+}
+
+inline constexpr int64_t kFewOutputs = 256;
+
+/// Groups enough to fill the lanes, or outputs too few for any other method.
+inline bool suits_group_slabs(const Task& task) {
+  return task.problem.groups >= 8 ||
+         (task.problem.groups > 2 && task.rows * task.cols <= kFewOutputs);
+}
+
 template <class T, class S>
 class GroupSlabRunner {
  public:
@@ -64,6 +91,21 @@ class GroupSlabRunner {
   }
 
   void run(int64_t item) {
+    sum(item, [](int64_t) {});
+    for_jobs(item, [&](int64_t j) { finish(j); });
+  }
+
+ protected:
+  /// Calls f(job) for an item's.
+  template <class F>
+  void for_jobs(int64_t item, F&& f) const {
+    const int64_t parts = group_slab_parts<T>(task_);
+    for (int64_t j = item % parts; j < group_slab_jobs(task_); j += parts) f(j);
+  }
+
+  /// The sums of an item; seen(lines) is called for each slab.
+  template <class Seen>
+  void sum(int64_t item, Seen&& seen) {
     const int64_t parts = group_slab_parts<T>(task_);
     first_group_ = item / parts * kLanes<T>;
     lanes_ = static_cast<int>(at_most(task_.problem.groups - first_group_, kLanes<T>));
@@ -77,20 +119,19 @@ class GroupSlabRunner {
           copy_left(n, layer, line, lines);
           const int64_t step_count =
               steps.next(lines * terms.d[3], steps_, [](int64_t, int64_t, int64_t) {});
-          for (int64_t j = item % parts; j < group_slab_jobs(task_); j += parts) {
+          seen(lines);
+          for_jobs(item, [&](int64_t j) {
             if (task_.arithmetic.fused) {
               multiply<true>(j, step_count);
             } else {
               multiply<false>(j, step_count);
             }
-          }
+          });
         }
       }
     }
-    for (int64_t j = item % parts; j < group_slab_jobs(task_); j += parts) finish(j);
   }
 
- private:
   /// A row and some of its columns.
   struct Job {
     int64_t row, first;

@@ -28,7 +28,8 @@ extern const Method kFolded;      ///< short runs: subtrees of the order in regi
 extern const Method kWindow;      ///< many rows: lanes are rows, right operands from a window
 extern const Method kTiled;       ///< packed panels, registers hold rows x columns: every shape
 extern const Method kEmulated;    ///< operations that are no instructions: float64 lanes
-extern const Method kExact;       ///< order exact: a float64 sum, tested, and what the test leaves
+extern const Method kExactDirect;  ///< order exact of few rows: direct in float64, as below
+extern const Method kExact;        ///< order exact: a float64 sum, tested, and what the test leaves
 
 /// Calls plan_typed.operator()<accumulator's type>(task).
 template <class F>

@@ -2,11 +2,51 @@
 // The end of an output element: bias, and conversion to the element type.
 #pragma once
 
+#include "../../core/pattern.h"
+#include "lanes.h"
 #include "micro.h"
 #include "task.h"
 #include "vec.h"
 
 namespace fpdet::inline FPDET_TARGET::kernels {
+
+/// kLanes<float> members of float32 as 16-bit elements, under the ambient rounding, which is R.
+template <Rounding R, class S>
+FPDET_INLINE void put_halves(const float* from, S* to) {
+  constexpr int kW = kLanes<float>;
+#if defined(__F16C__)
+  if constexpr (__is_same(S, Float16)) {
+    for (int l = 0; l < kW; l += 8) to_float16(from + l, &to[l].bits);
+    return;
+  }
+#endif
+  using Words = LanesN<uint32_t, kW>;
+  constexpr PatternFormat<Binary32> kFormat(kFormatOf<S>, R, StochasticSpec{});
+  const Words rounded =
+      round_pattern<R, (kFormat.least_field > 1)>(load_vector<Words>(from), kFormat, Words{});
+  put_members<false, kW>(to, reinterpret<V<float>>(rounded));
+}
+
+/// The same for n of them.
+template <Rounding R, class S>
+void put_all_halves(const float* from, int64_t n, S* to, const int64_t* offsets) {
+  constexpr int kW = kLanes<float>;
+  for (int64_t i = 0; i < n; i += kW) {
+    const int64_t count = at_most(n - i, kW);
+    float edge[kW] = {};
+    if (count < kW) std::memcpy(edge, from + i, static_cast<size_t>(count) * sizeof(float));
+    S halves[kW];
+    put_halves<R>(count < kW ? edge : from + i, halves);
+    const int64_t* place = offsets + i;
+    bool apart = false;
+    for (int64_t l = 1; l < count; ++l) apart |= place[l] != place[0] + l;
+    if (count == kW && !apart) {
+      std::memcpy(to + place[0], halves, sizeof halves);
+    } else {
+      for (int64_t l = 0; l < count; ++l) to[place[l]] = halves[l];
+    }
+  }
+}
 
 /// Stores members of the accumulator's format as elements, under the ambient rounding.
 template <class T, class S>
@@ -14,22 +54,15 @@ __attribute__((noinline)) void convert(const Task& task, const T* from, int64_t 
                                        const int64_t* offsets) {
   if constexpr (__is_same(T, S) || (sizeof(T) == 8 && __is_same(S, float))) {
     for (int64_t i = 0; i < n; ++i) to[offsets[i]] = static_cast<S>(from[i]);
+  } else if constexpr (sizeof(T) == 4) {
+    with_rounding(task.arithmetic.rounding, [&]<Rounding R>() {
+      if constexpr (is_hardware(R)) put_all_halves<R>(from, n, to, offsets);
+    });
   } else {
-    int64_t i = 0;
-#if defined(__F16C__)
-    if constexpr (sizeof(T) == 4 && __is_same(S, Float16)) {
-      for (; i + 8 <= n; i += 8) {
-        uint16_t lanes[8];
-        to_float16(from + i, lanes);
-        for (int l = 0; l < 8; ++l) to[offsets[i + l]].bits = lanes[l];
-      }
-    }
-#endif
     const Arith arith(task.arithmetic, true);
     RandomBits none;
-    for (; i < n; ++i) {
-      fpdet::store(arith.round_to(static_cast<double>(from[i]), kFormatOf<S>, none, 0),
-                   to[offsets[i]]);
+    for (int64_t i = 0; i < n; ++i) {
+      fpdet::store(arith.round_to(from[i], kFormatOf<S>, none, 0), to[offsets[i]]);
     }
   }
 }

@@ -8,8 +8,8 @@
 // without a mask and, along the last axis, without a gap: vectors of outputs are plain loads.
 #pragma once
 
+#include "lanes.h"
 #include "plan.h"
-#include "vec.h"
 
 namespace fpdet::inline FPDET_TARGET::kernels {
 
@@ -153,6 +153,19 @@ FPDET_INLINE V<T> some_elements(const S* p, int64_t stride, int64_t n) {
   if constexpr (__is_same(T, S)) {
     if (stride == 1 && n == kLanes<T>) return load<T>(p);
     if (stride == 2) return every_second<T>(p, n);
+  }
+  if constexpr (__is_same(T, double) && __is_same(S, float)) {
+    constexpr int kW = kLanes<T>;
+    if (n == kW && stride <= 2 && stride > 0) {
+      auto low = load_vector<LanesN<float, kW>>(p);
+      if (stride == 2) {  // as every_second
+        const auto high = load_vector<LanesN<float, kW>>(p + kW - 1);
+        LanesN<int32_t, kW> pick;
+        for (int l = 0; l < kW; ++l) pick[l] = 2 * l < kW ? 2 * l : 2 * l + 1;
+        low = __builtin_shuffle(low, high, pick);
+      }
+      return __builtin_convertvector(low, V<T>);
+    }
   }
   return gather<T>(p, stride, (uint32_t{1} << n) - 1);
 }
