@@ -48,7 +48,8 @@ struct ContractionCall {
 ContractionCall part_of(const ContractionCall& call, size_t part);
 
 bool fast_contraction_covers(const ContractionCall& call);
-void fast_contraction(const ContractionCall& call, const ParallelFor& parallel_for);
+/// False, with nothing done, where it does not cover the call.
+bool fast_contraction(const ContractionCall& call, const ParallelFor& parallel_for);
 
 void slow_contraction(const ContractionCall& call, const ParallelFor& parallel_for);
 

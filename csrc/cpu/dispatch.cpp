@@ -16,7 +16,8 @@ struct InstructionSet {
   int64_t (*fma_loop)(int64_t steps, float* sum);
 };
 
-constexpr ContractionKernels kNoContraction{[](void*) { return false; }, nullptr, nullptr, nullptr,
+constexpr ContractionKernels kNoContraction{[](void*) { return false; },
+                                            [](void*) { return false; }, nullptr, nullptr,
                                             [](int) -> const char* { return nullptr; }};
 constexpr ElementwiseKernels kNoElementwise{nullptr, nullptr, nullptr};
 

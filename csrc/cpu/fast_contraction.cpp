@@ -117,10 +117,10 @@ int64_t multiply_adds(const ContractionCall& call) {
   return sum;
 }
 
-void run(kernels::Task& task, const ContractionCall& call, const ParallelFor& parallel_for) {
+bool run(kernels::Task& task, const ContractionCall& call, const ParallelFor& parallel_for) {
   const ContractionKernels& kernels = contraction_kernels();
-  kernels.plan(&task);
-  if (task.items == 0) return;
+  if (!kernels.plan(&task)) return false;
+  if (task.items == 0) return true;
   raise_to(most_scratch, task.scratch_bytes);
   raise_to(most_packed_left, task.left_bytes);
   const Memory left = allocate(task.left_bytes);
@@ -136,6 +136,15 @@ void run(kernels::Task& task, const ContractionCall& call, const ParallelFor& pa
   parallel_for(task.items, grain, [&](int64_t begin, int64_t end) {
     kernels.run(&task, thread_scratch(task.scratch_bytes), begin, end);
   });
+  return true;
+}
+
+/// Whether the parts are covered one by one.
+bool all_covered(const ContractionCall& call, size_t parts) {
+  for (size_t i = 0; i < parts; ++i) {
+    if (!fast_contraction_covers(part_of(call, i))) return false;
+  }
+  return true;
 }
 
 }  // namespace
@@ -144,14 +153,10 @@ bool fast_contraction_covers(const ContractionCall& call) {
   kernels::Task task = task_of(call);
   if (call.rest.empty()) return contraction_kernels().covers(&task);
   const auto parts = join(call, task);
-  if (contraction_kernels().covers(&task)) return true;
-  for (size_t i = 0; i < parts.size(); ++i) {
-    if (!fast_contraction_covers(part_of(call, i))) return false;
-  }
-  return true;
+  return contraction_kernels().covers(&task) || all_covered(call, parts.size());
 }
 
-void fast_contraction(const ContractionCall& call, const ParallelFor& parallel_for) {
+bool fast_contraction(const ContractionCall& call, const ParallelFor& parallel_for) {
   kernels::Task task = task_of(call);
   if (call.rest.empty()) {
     const Permutation permutation(call.order, call.problem.terms.product(), call.draw.counter);
@@ -159,8 +164,10 @@ void fast_contraction(const ContractionCall& call, const ParallelFor& parallel_f
     return run(task, call, parallel_for);
   }
   const auto parts = join(call, task);
-  if (contraction_kernels().covers(&task)) return run(task, call, parallel_for);
+  if (run(task, call, parallel_for)) return true;
+  if (!all_covered(call, parts.size())) return false;
   for (size_t i = 0; i < parts.size(); ++i) fast_contraction(part_of(call, i), parallel_for);
+  return true;
 }
 
 }  // namespace fpdet::cpu

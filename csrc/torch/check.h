@@ -65,9 +65,16 @@ inline void check_terms(int64_t terms) {
 }
 
 /// The words of an op's `arithmetic` argument, an error of torch's type if they do not parse.
-inline ParsedArithmetic arithmetic_from(const std::string& words) {
+/// Call after call says the same: the last one is kept.
+inline const ParsedArithmetic& arithmetic_from(const std::string& words) {
+  thread_local std::string kept_words;
+  thread_local ParsedArithmetic kept;
   try {
-    return parse_arithmetic(words);
+    if (words != kept_words) {
+      kept = parse_arithmetic(words);
+      kept_words = words;
+    }
+    return kept;
   } catch (const std::invalid_argument& error) {
     STD_TORCH_CHECK(false, error.what());
   }

@@ -16,8 +16,8 @@ namespace {
 using Sizes = std::vector<int64_t>;
 
 /// Rough cost of one term on one thread, to keep long calls interruptible.
-double seconds_per_term(const cpu::ContractionCall& call, bool fast) {
-  if (!fast) return 30e-9;
+constexpr double kSlowSeconds = 30e-9;
+double fast_seconds(const cpu::ContractionCall& call) {
   return is_hardware(call.arithmetic.rounding) && !call.order.exact() ? 50e-12 : 2e-9;
 }
 
@@ -30,12 +30,13 @@ void run(const cpu::ContractionCall& call) {
   count_terms(call.problem);
   for (const Contraction& c : call.rest) count_terms(c);
   if (call.problem.outputs() == 0) return;
-  const bool fast = cpu::fast_contraction_covers(call);
-  const double seconds = work * seconds_per_term(call, fast);
-  const auto loop = [&](int64_t count, int64_t grain, const auto& body) {
-    interruptible_parallel_for(seconds / static_cast<double>(count + 1), count, grain, body);
+  const auto loop = [&](double seconds_per_term) {
+    return [seconds = work * seconds_per_term](int64_t count, int64_t grain, const auto& body) {
+      interruptible_parallel_for(seconds / static_cast<double>(count + 1), count, grain, body);
+    };
   };
-  fast ? cpu::fast_contraction(call, loop) : cpu::slow_contraction(call, loop);
+  if (cpu::fast_contraction(call, loop(fast_seconds(call)))) return;
+  cpu::slow_contraction(call, loop(kSlowSeconds));
 }
 
 /// Spatial values of 1 to 3 dimensions, the leading ones filled up.
@@ -127,7 +128,7 @@ Sizes result_sizes(int64_t first, int64_t second, const Sizes& spatial) {
 cpu::ContractionCall call_for(const Contraction& problem, const std::string& arithmetic,
                               const std::optional<Tensor>& draw, int64_t pass_tag,
                               int64_t batch_offset, Scalar scalar) {
-  const ParsedArithmetic parsed = arithmetic_from(arithmetic);
+  const ParsedArithmetic& parsed = arithmetic_from(arithmetic);
   cpu::ContractionCall call;
   call.problem = problem;
   call.order = parsed.order;

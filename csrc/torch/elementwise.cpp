@@ -86,7 +86,7 @@ void run_into(Tensor result, Call& call, const Tensor* const (&inputs)[Inputs],
 }
 
 cpu::AddCall add_call(Scalar scalar, const std::string& arithmetic) {
-  const ParsedArithmetic parsed = arithmetic_from(arithmetic);
+  const ParsedArithmetic& parsed = arithmetic_from(arithmetic);
   cpu::AddCall call;
   call.scalar = scalar;
   call.arithmetic = parsed.resolve(scalar == Scalar::Float64);
@@ -152,7 +152,7 @@ cpu::SgdCall sgd_call(Scalar scalar, const ParsedArithmetic& parsed) {
 }
 
 ParsedArithmetic sgd_arithmetic(const std::string& words) {
-  const ParsedArithmetic parsed = arithmetic_from(words);
+  const ParsedArithmetic& parsed = arithmetic_from(words);
   STD_TORCH_CHECK(parsed.order.is_tree(), "fpdet: arithmetic: an SGD step has no sum: expected a ",
                   "tree order such as sequential, not exact, kahan or neumaier, got ", words);
   return parsed;

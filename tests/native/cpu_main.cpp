@@ -223,9 +223,9 @@ void check(const Case& test, Scalar scalar, const std::string& dtype, const std:
         cpu::set_knobs({tile, tile, tile, tile, method});
         const cpu::ParallelFor& threads = tile == 0 ? on_three : on_one;
         const auto fast = convolution.passes(call, [&](const cpu::ContractionCall& c) {
-          if (!cpu::fast_contraction_covers(c)) return false;
-          cpu::fast_contraction(c, threads);
-          return true;
+          const bool covered = cpu::fast_contraction_covers(c);
+          failures.expect(cpu::fast_contraction(c, threads) == covered, "covers: " + name);
+          return covered;
         });
         failures.expect(equal(slow, fast),
                         set + ", tiles " + std::to_string(tile) + ", " + method + ": " + name);

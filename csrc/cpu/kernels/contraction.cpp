@@ -42,14 +42,15 @@ bool covers(void* opaque) {
   return find(task) != nullptr;
 }
 
-void plan(void* opaque) {
+bool plan(void* opaque) {
   Task& task = *static_cast<Task*>(opaque);
   count(task);
   task.items = task.left_items = 0;
-  if (task.problem.groups == 0 || task.rows == 0 || task.cols == 0) return;
   const Method* method = find(task);
+  if (method == nullptr) return false;
   task.method = method;
-  method->plan(task);
+  if (task.problem.outputs() > 0) method->plan(task);
+  return true;
 }
 
 const Method& method_of(const void* opaque) {

@@ -9,7 +9,7 @@ namespace fpdet::cpu {
 
 struct ContractionKernels {
   bool (*covers)(void* task);  ///< some method gives the definition's bits; sets counts
-  void (*plan)(void* task);    ///< chooses a method and tiles, sets counts
+  bool (*plan)(void* task);    ///< covers, then sets tiles and memory of the chosen method
   void (*pack_left)(const void* task, int64_t begin, int64_t end);           ///< of task.left_items
   void (*run)(const void* task, void* scratch, int64_t begin, int64_t end);  ///< of task.items
   const char* (*method_name)(int i);  ///< of method 0, 1, ...; null after the last
