@@ -17,13 +17,15 @@ struct ColumnBounds {
   double* norm;       ///< sums of squares until finish()
   double* quantum;    ///< least magnitudes until finish()
   int64_t* patterns;  ///< or-ed: 0 where all are +0
+  double* ratio;      ///< of each panel, finish()ed: the least norm / quantum
 
-  static constexpr int64_t kBytesPerColumn = 3 * sizeof(double);
+  static constexpr int64_t kBytesPerPanel = (3 * kPanel<double> + 1) * sizeof(double);
 
   void place(char* memory, int64_t columns) {
     norm = reinterpret_cast<double*>(memory);
     quantum = norm + columns;
     patterns = reinterpret_cast<int64_t*>(quantum + columns);
+    ratio = quantum + 2 * columns;
   }
 
   void clear(int64_t columns) {
@@ -73,6 +75,14 @@ struct ColumnBounds {
     for (int64_t c = 0; c < columns; ++c) {
       norm[c] = norm_from(norm[c]);
       quantum[c] = quantum_from(quantum[c], static_cast<uint64_t>(patterns[c]));
+    }
+    for (int64_t c = 0; c < columns; c += kPanel<double>) {
+      double least = __builtin_inf();
+      for (int64_t i = c; i < c + kPanel<double>; ++i) {
+        const double r = norm[i] / quantum[i];
+        least = r >= least ? least : r;  // NaN stays unless another replaces it: neither settles
+      }
+      ratio[c / kPanel<double>] = least;
     }
   }
 };

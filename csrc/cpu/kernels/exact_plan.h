@@ -51,7 +51,7 @@ inline LeftBounds* left_bounds(const Task& task) {
 }
 
 inline int64_t column_bounds_bytes(const Task& task) {
-  return aligned(task.tile_panels * kPanel<double> * ColumnBounds::kBytesPerColumn);
+  return aligned(task.tile_panels * ColumnBounds::kBytesPerPanel);
 }
 
 inline void plan_exact(Task& task) {

@@ -127,49 +127,79 @@ class ExactRunner {
       while (d > 0 && ++c.d[d] == task_.problem.cols.d[d]) c.d[d--] = 0;
       if (d == 0) ++c.d[0];
     }
-    for (int64_t i = first_tile_; i < last_tile_; ++i) {
-      const RowTile tile = row_tile(task_, i);
-      for (int r = 0; r < tile.rows; ++r) finish_row(tile, r, first_col);
-    }
+    for (int64_t i = first_tile_; i < last_tile_; ++i) finish_tile(row_tile(task_, i), first_col);
   }
 
-  void finish_row(const RowTile& tile, int r, int64_t first_col) {
-    const int64_t number = group_ * task_.rows + tile.first + r;
-    double bias = 0.0;
-    if (task_.bias != nullptr) {
-      bias = widen(static_cast<const S*>(task_.bias)[number * task_.bias_stride]);
+  /// Panel by panel, so that sums are read as they lie and the columns' bounds serve all rows.
+  void finish_tile(const RowTile& tile, int64_t first_col) {
+    const bool biased = task_.bias != nullptr;
+    const bool hardware = is_hardware(task_.arithmetic.rounding);
+    double bias[kMaxRows];
+    RowBounds rows[kMaxRows];
+    InexactTest inexact[kMaxRows];
+    S* data[kMaxRows];
+    for (int r = 0; r < tile.rows; ++r) {
+      const int64_t number = group_ * task_.rows + tile.first + r;
+      if (biased) bias[r] = widen(static_cast<const S*>(task_.bias)[number * task_.bias_stride]);
+      rows[r] = row_bounds(left_bounds(task_)[number], biased ? bias + r : nullptr,
+                           task_.arithmetic.rounding);
+      inexact[r] = InexactTest(rows[r], biased, relative_);
+      data[r] = static_cast<S*>(task_.out) +
+                task_.problem.out.row.dot(task_.problem.rows.decode(tile.first + r));
     }
-    PanelTest test;
-    test.has_bias = task_.bias != nullptr;
-    test.row = row_bounds(left_bounds(task_)[number], test.has_bias ? &bias : nullptr,
-                          task_.arithmetic.rounding);
-    test.relative = relative_;
+    int64_t settled = 0;
+    for (int64_t p = 0; p < panels_; ++p) {
+      const int64_t first = p * kPanel<T>;
+      const int n = static_cast<int>(at_most(cols_ - first, kPanel<T>));
+      const int64_t* to = offsets_ + first;
+      const bool neighbours = to[n - 1] - to[0] == n - 1;  // offsets ascend
+      const T* sums = stack_of(p, tile);
+      for (int r = 0; r < tile.rows; ++r, sums += kPanel<T>) {
+        S results[kPanel<T>];
+        bool done = false;
+        if constexpr (__is_same(S, float)) {
+          if (hardware && n == kPanel<T> && inexact[r].covers(bounds_.ratio[p])) {
+            float* place = neighbours ? data[r] + to[0] : results;
+            done = settle_inexact<kPanel<T>>(inexact[r], sums, bounds_.norm + first, place);
+          }
+        }
+        if (done) {
+          settled += n;
+          if (neighbours) continue;
+        } else {
+          settle_panel(tile, r, rows[r], biased ? bias + r : nullptr, sums, first, n, first_col,
+                       results);
+        }
+        if (neighbours) {
+          std::memcpy(data[r] + to[0], results, static_cast<size_t>(n) * sizeof(S));
+        } else {
+          for (int l = 0; l < n; ++l) data[r][to[l]] = results[l];
+        }
+      }
+    }
+    settler_.count(1, settled);
+  }
 
+  __attribute__((noinline)) void settle_panel(const RowTile& tile, int r, const RowBounds& row,
+                                              const double* bias, const T* sums, int64_t first,
+                                              int n, int64_t first_col, S* results) {
+    PanelTest test;
+    test.sums = sums;
+    test.norm = bounds_.norm + first;
+    test.quantum = bounds_.quantum + first;
+    test.patterns = bounds_.patterns + first;
+    test.row = row;
+    test.has_bias = bias != nullptr;
+    test.relative = relative_;
     Unsettled at;
     at.group = group_;
     at.row = task_.problem.rows.decode(tile.first + r);
     at.left = left_of(tile) + r;
     at.left_step = tile.rows;
-    at.bias = test.has_bias ? &bias : nullptr;
-    S* data = static_cast<S*>(task_.out) + task_.problem.out.row.dot(at.row);
-    for (int64_t p = 0; p < panels_; ++p) {
-      const int64_t first = p * kPanel<T>;
-      const int n = static_cast<int>(at_most(cols_ - first, kPanel<T>));
-      test.sums = stack_of(p, tile) + r * kPanel<T>;
-      test.norm = bounds_.norm + first;
-      test.quantum = bounds_.quantum + first;
-      test.patterns = bounds_.patterns + first;
-      S results[kPanel<T>];
-      settler_.template settle<kPanel<T>>(
-          test, n, ~uint32_t{0}, at,
-          [&](int l) { return task_.problem.cols.decode(first_col + first + l); }, results);
-      const int64_t* to = offsets_ + first;
-      if (to[n - 1] - to[0] == n - 1) {  // offsets ascend: all are neighbours
-        std::memcpy(data + to[0], results, static_cast<size_t>(n) * sizeof(S));
-      } else {
-        for (int l = 0; l < n; ++l) data[to[l]] = results[l];
-      }
-    }
+    at.bias = bias;
+    settler_.template settle<kPanel<T>>(
+        test, n, ~uint32_t{0}, at,
+        [&](int l) { return task_.problem.cols.decode(first_col + first + l); }, results);
   }
 
   const Task& task_;

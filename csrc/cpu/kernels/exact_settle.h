@@ -94,6 +94,56 @@ __attribute__((noinline)) PanelLanes settle_on_hardware(const PanelTest& t, floa
   return lanes;
 }
 
+/// Stage 2 of a row's outputs where stage 1 is known to fail.
+struct InexactTest {
+  double scale;  ///< half width per norm of a column
+  double width;  ///< the bias's part of it
+  bool has_bias;
+  double bias;
+  double ratio;  ///< norm / quantum of the row
+
+  InexactTest() = default;
+  /// Factors of half_width and magnitude_bound are taken in another order here: the roundings of
+  /// that, like those they name, vanish in relative_error's factor.
+  InexactTest(const RowBounds& row, bool biased, double relative)
+      : scale(row.norm * relative),
+        width(row.bias_magnitude * relative),
+        has_bias(biased),
+        bias(row.bias),
+        ratio(row.norm / row.quantum) {}
+
+  /// Whether no output with columns of this ratio or above can be exact or all zeros. Stage 1 holds
+  /// where ||a|| ||b|| + |bias| <= 2^53 min(q_a q_b, q_bias): not if the product of the ratios
+  /// exceeds 2^53, with room for the roundings of both. Columns of zeros have ratio 0, unknown
+  /// quanta infinity, and NaN compares false.
+  bool covers(double columns) const { return ratio * columns > kExactSteps * (1.0 + 0x1p-20); }
+};
+
+/// As settle_on_hardware; whether all lanes are settled.
+template <int Count>
+FPDET_INLINE bool settle_inexact(const InexactTest& t, const double* sums, const double* norm,
+                                 float* results) {
+  constexpr int kW = kLanes<double>;
+  typedef float Narrow __attribute__((vector_size(kVectorBytes / 2)));
+  I<double> settled = ~I<double>{};
+#pragma GCC unroll 4
+  for (int at = 0; at < Count; at += kW) {
+    V<double> sum = load<double>(sums + at);
+    if (t.has_bias) sum = sum + broadcast<double>(t.bias);
+    const V<double> magnitude =
+        reinterpret_cast<V<double>>(reinterpret_cast<I<double>>(sum) & ~(I<double>{} + INT64_MIN));
+    const V<double> of_terms = fma<double>(broadcast<double>(t.scale), load<double>(norm + at),
+                                           broadcast<double>(t.width));
+    const V<double> width = fma<double>(magnitude, broadcast<double>(0x1p-50), of_terms);
+    const Narrow low = __builtin_convertvector(sum - width, Narrow);
+    const Narrow high = __builtin_convertvector(sum + width, Narrow);
+    // An infinite sum has an infinite width, and NaN compares false.
+    settled &= (magnitude > width) & __builtin_convertvector(low == high, I<double>);
+    std::memcpy(results + at, &low, sizeof low);
+  }
+  return lanes_of(settled) == (uint32_t{1} << kW) - 1;
+}
+
 /// To any element under any rounding; random(lane) gives the random bits of a stochastic one.
 template <class S, class Random>
 PanelLanes settle_in_software(const PanelTest& t, int count, const Arithmetic& arithmetic,

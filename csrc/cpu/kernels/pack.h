@@ -220,7 +220,7 @@ class Packer {
   }
 
   /// To be called before pack() whenever the content of a list has changed.
-  void lists_changed() { prepared_ = false; }
+  void lists_changed() { prepared_ = ranged_ = false; }
 
   /// dst[t * pitch + lane], lanes 0..n-1 being outer entries begin..begin+n-1, n <= kW; lanes from
   /// n to `width` become +0.
@@ -272,8 +272,52 @@ class Packer {
     }
   }
 
+  /// Whether all lanes of a piece lie inside the operand at every term of the list.
+  bool is_whole(const Piece& p, const PlaceList& terms) {
+    if (!ranged_) find_range(terms);
+    for (int i = 0; i < kAxes; ++i) {
+      const int64_t reach = i == 2 ? p.step * (kW - 1) : 0;
+      const int64_t low = p.first.x[i] + (reach < 0 ? reach : 0) + low_.x[i];
+      const int64_t high = p.first.x[i] + (reach < 0 ? 0 : reach) + high_.x[i];
+      if (low < 0 || high >= extent_.x[i]) return false;
+    }
+    return true;
+  }
+
+  void find_range(const PlaceList& terms) {
+    for (int32_t k = 0; k < terms.kinds; ++k) {
+      const Entry& e = terms.entry[terms.representative[k]];
+      for (int i = 0; i < kAxes; ++i) {
+        low_.x[i] = k == 0 || e.x[i] < low_.x[i] ? e.x[i] : low_.x[i];
+        high_.x[i] = k == 0 || e.x[i] > high_.x[i] ? e.x[i] : high_.x[i];
+      }
+    }
+    ranged_ = true;
+  }
+
+  FPDET_INLINE static void pack_whole(const S* p, int64_t stride, const PlaceList& terms, T* dst,
+                                      int64_t pitch) {
+    const Entry* e = terms.entry;
+    const int64_t n = terms.count;
+    for (int64_t t = 0; t < n; ++t) {
+      store<T>(dst + t * pitch, gather_all<T>(p + e[t].offset, stride));
+    }
+  }
+
   void pack_outer(const Piece* pieces, int count, int width, const PlaceList& terms, T* dst,
                   int64_t pitch) {
+    if (count == 1 && pieces[0].end == kW && is_whole(pieces[0], terms)) {
+      const S* p = data_ + pieces[0].first.offset;
+      const int64_t stride = pieces[0].stride;
+      if (stride == 1) {
+        pack_whole(p, 1, terms, dst, pitch);
+      } else if (stride == 2) {
+        pack_whole(p, 2, terms, dst, pitch);
+      } else {
+        pack_whole(p, stride, terms, dst, pitch);
+      }
+      return;
+    }
     make_masks(pieces, count, terms);
     const Entry* e = terms.entry;
     const int32_t* kind = terms.kind;
@@ -369,6 +413,8 @@ class Packer {
   uint16_t* masks_;       ///< [piece][class]; at most capacity * kMaskKinds
   int32_t kinds_ = 0;     ///< 0: too many, masks are made on the spot
   bool prepared_ = false;
+  bool ranged_ = false;
+  Extent low_{}, high_{};  ///< coordinates of the terms, once ranged_
   Extent extent_;
 };
 

@@ -36,11 +36,13 @@ template <>
 struct Lanes<float> {
   typedef float V __attribute__((vector_size(kVectorBytes)));
   typedef int32_t I __attribute__((vector_size(kVectorBytes)));
+  using Index = int32_t;
 };
 template <>
 struct Lanes<double> {
   typedef double V __attribute__((vector_size(kVectorBytes)));
   typedef int64_t I __attribute__((vector_size(kVectorBytes)));
+  using Index = int64_t;
 };
 template <class T>
 using V = typename Lanes<T>::V;
@@ -238,6 +240,14 @@ FPDET_INLINE V<T> gather(const S* p, int64_t stride, uint32_t mask) {
       const __m128i all = _mm_set1_epi32(static_cast<int>(mask));
       return _mm256_cvtps_pd(_mm_maskload_ps(p, _mm_cmpeq_epi32(_mm_and_si128(all, bit), bit)));
     }
+    if (stride == 2) {
+      // Bit 4 is in no mask: the odd elements are not read.
+      const __m256i bit = _mm256_setr_epi32(1, 16, 2, 16, 4, 16, 8, 16);
+      const __m256i all = _mm256_set1_epi32(static_cast<int>(mask));
+      const __m256 x = _mm256_maskload_ps(p, _mm256_cmpeq_epi32(_mm256_and_si256(all, bit), bit));
+      const __m256i even = _mm256_setr_epi32(0, 2, 4, 6, 0, 2, 4, 6);
+      return _mm256_cvtps_pd(_mm256_castps256_ps128(_mm256_permutevar8x32_ps(x, even)));
+    }
   }
 #endif
   constexpr uint32_t kAll = (uint32_t{1} << kLanes<T>)-1;
@@ -253,6 +263,30 @@ FPDET_INLINE V<T> gather(const S* p, int64_t stride, uint32_t mask) {
     lanes[l] = (mask >> l) & 1u ? to_accumulator<T>(p[l * stride]) : T{0};
   }
   return load(lanes);
+}
+
+/// Lane l is p[l * stride]; nothing before the first lane or past the last one is read.
+template <class T, class S>
+FPDET_INLINE V<T> gather_all(const S* p, int64_t stride) {
+  constexpr int kW = kLanes<T>;
+  if constexpr (__is_same(S, T) || (__is_same(S, float) && sizeof(T) == 8)) {
+    typedef S Elements __attribute__((vector_size(kW * sizeof(S))));
+    if (stride == 1 || stride == 2) {
+      Elements x;
+      std::memcpy(&x, p, sizeof x);
+      if (stride == 2) {
+        // The second vector begins one element early, so that it ends with the last lane.
+        typedef typename Lanes<S>::Index Index __attribute__((vector_size(kW * sizeof(S))));
+        Elements y;
+        std::memcpy(&y, p + kW - 1, sizeof y);
+        Index pick{};
+        for (int l = 0; l < kW; ++l) pick[l] = 2 * l < kW ? 2 * l : 2 * l + 1;
+        x = __builtin_shuffle(x, y, pick);
+      }
+      return __builtin_convertvector(x, V<T>);
+    }
+  }
+  return gather<T>(p, stride, (uint32_t{1} << kW) - 1);
 }
 
 }  // namespace fpdet::inline FPDET_TARGET::kernels
