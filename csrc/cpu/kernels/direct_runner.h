@@ -211,6 +211,19 @@ class DirectRunner {
       find_direct<T, Fused>(tile.rows, vectors)(a);
       if (a.out != nullptr) continue;
       const int n = static_cast<int>(at_most(spots - v, vectors));
+      if constexpr (sizeof(T) == 4 && sizeof(S) == 2) {
+        if (output.col.w[3] == 1) {
+          with_rounding(task_.arithmetic.rounding, [&]<Rounding R>() {
+            if constexpr (is_hardware(R)) {
+              for (int r = 0; r < tile.rows; ++r) {
+                put_spots<R>(stack_ + r * vectors * kLanes<T>, n, a.spots, out + r * a.out_row,
+                             a.out_end);
+              }
+            }
+          });
+          continue;
+        }
+      }
       for (int r = 0; r < tile.rows; ++r) {
         for (int i = 0; i < n; ++i) {
           convert<T, S>(task_, stack_ + (r * vectors + i) * kLanes<T>, a.spots[i].lanes,

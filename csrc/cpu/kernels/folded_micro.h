@@ -17,27 +17,29 @@ inline constexpr int kBlockTerms = 6;  // held at once: 6 x 2 vectors leave 4 of
 
 /// Terms of a complete subtree: `runs` runs of `length` terms each.
 constexpr bool has_block(int64_t runs, int64_t length) {
-  return (runs == 4 && length == 1) || (runs == 2 && length <= 3);
+  return (runs >= 4 && length == 1) || (runs == 2 && length <= 3);
 }
 
 /// Joins steps that are whole runs of one length and a complete subtree into one step; returns the
-/// new number of steps. The folds alone say what a subtree is: 4 runs have 0, 1, 0 and >= 2.
+/// new number of steps. The folds alone say what a subtree is: 8 runs have 0, 1, 0, 2, 0, 1, 0
+/// and >= 3.
 inline int64_t join_runs(Step* steps, int64_t count) {
   const auto is_block = [&](const Step* s, int64_t rest, int64_t runs, int folds) {
     if (rest < runs || !has_block(runs, s->count) || s[runs - 1].folds < folds) return false;
     for (int64_t i = 0; i < runs; ++i) {
       if (!s[i].begins || s[i].count != s[0].count || s[i].runs != 1) return false;
-      if (i + 1 < runs && s[i].folds != (i & 1)) return false;
+      if (i + 1 < runs && s[i].folds != ((i & 3) == 3 ? 2 : i & 1)) return false;
     }
     return true;
   };
   int64_t kept = 0;
   for (int64_t i = 0; i < count;) {
-    const int64_t runs = is_block(steps + i, count - i, 4, 2)   ? 4
+    const int64_t runs = is_block(steps + i, count - i, 8, 3)   ? 8
+                         : is_block(steps + i, count - i, 4, 2) ? 4
                          : is_block(steps + i, count - i, 2, 1) ? 2
                                                                 : 1;
     Step& step = steps[kept++] = steps[i];
-    step.folds = steps[i + runs - 1].folds - (runs == 4 ? 2 : runs == 2 ? 1 : 0);
+    step.folds = steps[i + runs - 1].folds - (runs == 8 ? 3 : static_cast<int32_t>(runs) / 2);
     step.count *= static_cast<int32_t>(runs);
     step.runs *= static_cast<int32_t>(runs);
     i += runs;
@@ -111,6 +113,43 @@ __attribute__((noinline)) void block(const T* left, int64_t rows, const T* right
   }
 }
 
+/// The same for 8 runs of one term: one vector of columns after the other, as both would not fit
+/// the registers. Half the traffic with the stack outweighs reading the left operand twice.
+template <class T, bool Fused>
+__attribute__((noinline)) void block_of_8(const T* left, int64_t rows, const T* right, T* top,
+                                          int folds) {
+  constexpr int kW = kLanes<T>, kTerms = 8;
+  const int64_t pitch = rows * kPanel<T>;
+  for (int v = 0; v < 2; ++v, right += kW, top += kW) {
+    V<T> b[2 * kTerms];
+#pragma GCC unroll 8
+    for (int t = 0; t < kTerms; ++t) b[2 * t] = in_register<T>(load<T>(right + t * kPanel<T>));
+    const auto sum_rows = [&](auto&& fold) __attribute__((always_inline)) {
+      T* at = top;
+      for (const T *x = left, *end = left + rows; x != end; ++x, at += kPanel<T>) {
+        V<T> sum = root<T, true, Fused>(subtree<T, 8, 1, true, Fused>(x, rows, b, V<T>{}));
+        fold(at, sum);
+      }
+    };
+    // The most frequent numbers of combinations without a loop.
+    if (folds == 0) {
+      sum_rows([](T* at, V<T> sum) __attribute__((always_inline)) { store<T>(at, sum); });
+    } else if (folds == 1) {
+      sum_rows([pitch](T* at, V<T> sum) __attribute__((always_inline)) {
+        store<T>(at - pitch, load<T>(at - pitch) + sum);
+      });
+    } else {
+      sum_rows([pitch, folds](T* at, V<T> sum) __attribute__((always_inline)) {
+        for (int f = 0; f < folds; ++f) {
+          at -= pitch;
+          sum = load<T>(at) + sum;
+        }
+        store<T>(at, sum);
+      });
+    }
+  }
+}
+
 template <class T>
 using Block = void (*)(const T* left, int64_t rows, const T* right, T* top, int folds);
 
@@ -133,7 +172,9 @@ void folded_micro(const MicroArguments<T>& a) {
     right += terms * kPanel<T>;
   };
   for (const Step *step = a.steps, *end = step + a.step_count; step != end; ++step) {
-    if (step->runs == 4) {
+    if (step->runs == 8) {
+      sum(block_of_8<T, Fused>, *step, step->count, step->folds);
+    } else if (step->runs == 4) {
       sum(block<T, 4, 1, true, Fused>, *step, step->count, step->folds);
     } else if (step->runs == 2) {
       sum(step->count == 2   ? block<T, 2, 1, true, Fused>

@@ -22,12 +22,37 @@ FPDET_INLINE void put_halves(const float* from, S* to) {
 #endif
   using Words = LanesN<uint32_t, kW>;
   constexpr PatternFormat<Binary32> kFormat(kFormatOf<S>, R, StochasticSpec{});
-  const Words rounded =
-      round_pattern<R, (kFormat.least_field > 1)>(load_vector<Words>(from), kFormat, Words{});
+  const Words x = load_vector<Words>(from);
+  Words rounded;
+  if constexpr (R == Rounding::NearestEven && __is_same(S, BFloat16)) {
+    // round_pattern, where carries alone make what is too large infinite, and keep infinities.
+    const Words number = x + ((x >> 16 & 1u) + 0x7fffu);
+    rounded = (x & 0x7fffffffu) > 0x7f800000u ? x | kFormat.special : number;
+  } else {
+    rounded = round_pattern<R, (kFormat.least_field > 1)>(x, kFormat, Words{});
+  }
   put_members<false, kW>(to, reinterpret<V<float>>(rounded));
 }
 
-/// The same for n of them.
+/// Vectors that lie at spots of a line (members `out`, from `to`, and `lanes`), their lanes side by
+/// side in memory. What lies below `end` past a spot's lanes is written later and may be
+/// overwritten.
+template <Rounding R, class S, class Spot>
+void put_spots(const float* from, int count, const Spot* spots, S* to, int64_t end) {
+  constexpr int kW = kLanes<float>;
+  for (int i = 0; i < count; ++i, from += kW) {
+    S* place = to + spots[i].out;
+    if (spots[i].lanes == kW || spots[i].out + kW <= end) {
+      put_halves<R>(from, place);
+      continue;
+    }
+    S halves[kW];
+    put_halves<R>(from, halves);
+    for (int l = 0; l < spots[i].lanes; ++l) place[l] = halves[l];
+  }
+}
+
+/// As put_halves for n of them, each at its offset.
 template <Rounding R, class S>
 void put_all_halves(const float* from, int64_t n, S* to, const int64_t* offsets) {
   constexpr int kW = kLanes<float>;
