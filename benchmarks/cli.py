@@ -83,6 +83,7 @@ def _control_parser():
     parser.set_defaults(call=_control)
     parser.add_argument("--runs", type=int, default=10, metavar="N", help="beside the first (default 10)")
     parser.add_argument("--out", default="runs/bench-control", metavar="DIR", help="an unfinished one goes on")
+    parser.add_argument("--page", action="store_true", help="keep the outcome and tell it in docs/performance.md")
     return parser
 
 
@@ -216,6 +217,8 @@ def _control(given, console):
     console.print(f"groups in which the planted slow-down is found: {len(outcome.found)} of {len(outcome.groups)}")
     for label in sorted({label for labels in outcome.false for label in labels}):
         console.print(f"wrongly called slower: {label}", markup=False)
+    if given.page:
+        _write_page(None, console, control.kept(given.out))
     return 0 if outcome.passed else 1
 
 
@@ -223,9 +226,9 @@ def _page(given, console):
     return _write_page(record.read(given.run) if given.run else None, console)
 
 
-def _write_page(finished, console):
+def _write_page(finished, console, outcome=None):
     from benchmarks import page
 
-    for path in page.write(ROOT, finished):
+    for path in page.write(ROOT, finished, outcome):
         console.print(str(path))
     return 0

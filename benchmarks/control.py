@@ -52,6 +52,11 @@ def run(out, count, console):
     return outcome
 
 
+def kept(out):
+    """What a finished control left in its folder, as JSON has it."""
+    return json.loads((Path(out) / OUTCOME).read_text())
+
+
 def _folder(out, number):
     return out / f"run-{number:02}"
 

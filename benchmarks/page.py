@@ -1,4 +1,6 @@
-"""docs/performance.md and docs/img/performance-*.png, made of benchmarks/results/cpu.json."""
+"""docs/performance.md and docs/img/performance-*.png, made of benchmarks/results/cpu.json and control.json."""
+
+import json
 
 from benchmarks import record, rows, suite
 from benchmarks.plots import TITLES, draw, names
@@ -14,26 +16,37 @@ from benchmarks.report import (
 )
 
 RESULT = "benchmarks/results/cpu.json"
+CONTROL = "benchmarks/results/control.json"
 PAGE = "docs/performance.md"
 PICTURES = "docs/img"
 
 
-def write(root, finished=None):
-    """Keep `finished` as the committed result (None: the one that is there) and write the page; returns the paths."""
+def write(root, finished=None, control=None):
+    """Keep a run and an outcome of control.py as the committed results (None: those that are there) and write the page.
+
+    Returns the paths of page and pictures."""
+    (root / RESULT).parent.mkdir(exist_ok=True)
     if finished is not None:
-        (root / RESULT).parent.mkdir(exist_ok=True)
         record.write(root / RESULT, finished)
-    finished = record.read(root / RESULT)
+    if control is not None:
+        (root / CONTROL).write_text(json.dumps(control, indent=1) + "\n")
+    finished, control = results(root)
     paths = [root / PAGE]
     pictures = draw(finished, rows.rows(finished))
-    paths[0].write_text(markdown(finished))
+    paths[0].write_text(markdown(finished, control))
     for name, png in pictures.items():
         paths.append(root / PICTURES / f"performance-{name}.png")
         paths[-1].write_bytes(png)
     return paths
 
 
-def markdown(finished):
+def results(root):
+    """The committed run, and the outcome of control.py or None."""
+    control = root / CONTROL
+    return record.read(root / RESULT), json.loads(control.read_text()) if control.exists() else None
+
+
+def markdown(finished, control=None):
     """The page."""
     found = rows.rows(finished)
     lines = bar_lines(finished)
@@ -66,7 +79,22 @@ Times torch's speed.
 {_table(MEAN_HEADINGS, mean_cells(found))}
 
 {scratch_words(found)}
-{_notes(found)}"""
+{_notes(found)}{_control(control)}"""
+
+
+def _control(outcome):
+    """Whether `fpdet bench compare` can be believed, where that was tried."""
+    if outcome is None:
+        return ""
+    false = sum(bool(labels) for labels in outcome["false"])
+    return f"""
+## Does `compare` work?
+
+`fpdet bench control`, {outcome["machine"]["processor"]}, commit {outcome["machine"]["commit"]}: a first run beside
+{len(outcome["false"])} more of the same binary, and one whose calls of ours were made to take {outcome["planted"]} times
+their time. Runs of the same binary in which `fpdet bench compare` calls something slower: {false}. Groups of layers, arithmetic and
+pass in which it finds the planted slow-down: {len(outcome["found"])} of {len(outcome["groups"])}.
+"""
 
 
 def _extent(finished):

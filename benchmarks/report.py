@@ -12,7 +12,8 @@ MEAN_HEADINGS = ("arithmetic", "operands", "class", "forward", "grad_input", "gr
 EXPLANATION = (
     "A ratio is torch's time divided by ours, both at the better of the thread counts, in rounds that alternate: "
     "above 1 is faster than torch. Times are those of the public call and of its autograd backward, contiguous NCHW "
-    "unless the layer says otherwise, nothing cached between calls, allocations warm. Means are geometric, over layers."
+    "unless the layer says otherwise, nothing cached between calls, allocations warm; arrays are rounded "
+    "into given memory, as copy_ writes. Means are geometric, over layers."
 )
 
 
