@@ -86,14 +86,15 @@ def _control(outcome):
     """Whether `fpdet bench compare` can be believed, where that was tried."""
     if outcome is None:
         return ""
-    false = sum(bool(labels) for labels in outcome["false"])
+    false, machine = sum(bool(labels) for labels in outcome["false"]), outcome["machine"]
     return f"""
 ## Does `compare` work?
 
-`fpdet bench control`, {outcome["machine"]["processor"]}, commit {outcome["machine"]["commit"]}: a first run beside
-{len(outcome["false"])} more of the same binary, and one whose calls of ours were made to take {outcome["planted"]} times
-their time. Runs of the same binary in which `fpdet bench compare` calls something slower: {false}. Groups of layers, arithmetic and
-pass in which it finds the planted slow-down: {len(outcome["found"])} of {len(outcome["groups"])}.
+`fpdet bench control`, {machine["processor"]}, commit {machine["commit"]}: a first run beside
+{len(outcome["false"])} more of the same binary, and one whose calls of ours took {outcome["planted"]} times their time.
+Runs of the same binary in which `fpdet bench compare` calls something slower: {false}.
+Groups of layers, arithmetic and pass in which it finds the planted slow-down: {len(outcome["found"])} of
+{len(outcome["groups"])}.
 """
 
 
