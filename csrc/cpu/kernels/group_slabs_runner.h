@@ -17,7 +17,7 @@ struct GroupSlabSizes {
     const int64_t terms = layout.lines * task.problem.terms.d[3];
     right = aligned(layout.right_size * kSize);
     left = aligned(layout.left_size * kSize);
-    stack = stack_depth(task) * task.rows * task.cols * kVectorBytes;
+    stack = aligned(stack_depth(task) * task.rows * task.cols * kVectorBytes);
     offsets = aligned(terms * static_cast<int64_t>(sizeof(int32_t)));
     columns = aligned(task.cols * static_cast<int64_t>(sizeof(int32_t)));
     steps = aligned(terms * static_cast<int64_t>(sizeof(Step)));

@@ -15,7 +15,7 @@ struct GroupedSizes {
   explicit GroupedSizes(const Task& task) {
     left = aligned(task.chunk * kVectorBytes);
     right = kGroupedColumns * left;
-    stack = task.depth * kGroupedColumns * kVectorBytes;
+    stack = aligned(task.depth * kGroupedColumns * kVectorBytes);
     lanes = aligned(kLanes<T> * PlaceList::kBytesPerEntry);
     terms = aligned(task.chunk * PlaceList::kBytesPerEntry);
     steps = aligned(task.chunk * static_cast<int64_t>(sizeof(Step)));
