@@ -100,7 +100,9 @@ def _page_parser():
         description="Make a run the committed result, and docs/performance.md and its plots of it.",
     )
     parser.set_defaults(call=_page)
-    parser.add_argument("run", metavar="RUN", nargs="?", help="run folder (default: the result committed last)")
+    parser.add_argument(
+        "run", metavar="RUN", nargs="?", help="run folder, unfinished or not (default: the result committed last)"
+    )
     return parser
 
 
@@ -109,15 +111,16 @@ def _run(given, console):
     if given.check:
         return _check(chosen, console)
     threads = given.threads or sorted({1, min(2, torch.get_num_threads())})
+    cases = chosen.cases()
     settings = {
         "command": " ".join(["fpdet bench", *chosen.words]),
+        "cases": len(cases),
         "threads": threads,
         "rounds": given.rounds or "by part",
         "warm_allocations": runner.keep_allocations_warm(),
     } | ({"planted": given.planted} if given.planted else {})
     out = Path(given.out or f"runs/bench-{time.strftime('%Y%m%d-%H%M%S')}")
     folder = record.RunFolder(out, record.machine(), settings)
-    cases = chosen.cases()
     if chosen.is_suite and (not given.only or "others" in given.only):
         for line in others.installed()[1]:
             console.print(line, markup=False)
@@ -153,7 +156,9 @@ class _Selection:
     def words(self):
         """The options that make this selection."""
         names = (
-            ("only",) if self.is_suite else ("shapes", "problem", "passes", "arithmetic", "data", "dtype", "op", "most")
+            ("only", "quick")
+            if self.is_suite
+            else ("shapes", "problem", "passes", "arithmetic", "data", "dtype", "op", "most")
         )
         for name in names:
             if value := getattr(self.given, name):

@@ -100,8 +100,12 @@ Groups of layers, arithmetic and pass in which it finds the planted slow-down: {
 
 def _extent(finished):
     """What was run: all of the default suite, or not."""
-    command = finished["settings"]["command"]
-    return suite.SUBSAMPLING if command == "fpdet bench" else f"This is not a run of the whole suite: {command}."
+    command, there = finished["settings"]["command"], len(finished["cases"])
+    wanted = finished["settings"].get("cases", there)
+    if command == "fpdet bench" and there == wanted:
+        return suite.SUBSAMPLING
+    stopped = f", stopped after {there} of its {wanted} cases" if there < wanted else ""
+    return f"This is not a run of the whole suite: {command}{stopped}."
 
 
 def _notes(found):

@@ -140,8 +140,22 @@ def write(path, record):
     Path(path).write_text(f'{text},\n "cases": [\n{lines}\n ]\n}}\n')
 
 
+def _unfinished(folder):
+    """The record of the cases that a folder holds so far."""
+    found = {"peaks": {}, "cases": []}
+    for line in (folder / "cases.jsonl").read_text().splitlines():
+        try:
+            part = json.loads(line)
+        except ValueError:
+            continue  # the line that an interruption cut
+        found |= part.get("header", {}) | ({"peaks": part["peaks"]} if "peaks" in part else {})
+        if "key" in part:
+            found["cases"].append(part)
+    return found
+
+
 def read(path):
-    """The record of a run folder or a JSON file.
+    """The record of a run folder, finished or not, or of a JSON file.
 
     Raises:
         RecordError: there is none, or it is of another version.
@@ -149,7 +163,8 @@ def read(path):
     path = Path(path)
     file = path / "run.json" if path.is_dir() else path
     try:
-        record = json.loads(file.read_text())
+        unfinished = path.is_dir() and not file.exists()
+        record = _unfinished(path) if unfinished else json.loads(file.read_text())
     except (OSError, ValueError) as error:
         raise RecordError(f"{file}: expected the record of a run, got {type(error).__name__}: {error}") from None
     if not isinstance(record, dict) or record.get("schema") != SCHEMA:

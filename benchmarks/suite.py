@@ -164,7 +164,6 @@ class Part:
 
 PARTS = (
     Part("plain", plain, 7, True),
-    Part("ordered", ordered, 7, True),
     Part("exact", exact, 5, True),
     Part("stochastic", stochastic, 5, True),
     Part("narrow", narrow, 7, True),
@@ -174,6 +173,7 @@ PARTS = (
     Part("terms", terms, 9),
     Part("threads", threads, 9),
     Part("others", others, 5),
+    Part("ordered", ordered, 7, True),
 )
 
 

@@ -91,7 +91,11 @@ def test_an_unfinished_run_goes_on_and_repeats_nothing(tmp_path, capsys):
         file.write('{"key": {"op"')  # what an interruption leaves
     assert main(command) == 0
     assert (tmp_path / "run" / "cases.jsonl").read_bytes().startswith(first)
-    assert len(record.read(tmp_path / "run")["cases"]) == 3
+    whole = record.read(tmp_path / "run")
+    assert len(whole["cases"]) == 3 and "stopped after" not in page.markdown(whole)
+    (tmp_path / "run" / "run.json").unlink()
+    assert record.read(tmp_path / "run") == whole
+    assert "stopped after 2 of its 3 cases" in page.markdown({**whole, "cases": whole["cases"][:2]})
     assert main(["--problem", "n1c2h4k2r1", "--rounds", "3", "--out", str(tmp_path / "run")]) == 2
     assert "holds another run (settings." in capsys.readouterr().err
 
