@@ -91,11 +91,7 @@ class RunFolder:
             self._append({"header": self.header})
 
     def _resume(self):
-        for line in self.file.read_text().splitlines():
-            try:
-                found = json.loads(line)
-            except ValueError:
-                continue  # the line that an interruption cut
+        for found in _lines(self.file):
             if "header" in found and found["header"] != self.header:
                 kept, new = found["header"], self.header
                 changed = [
@@ -140,14 +136,19 @@ def write(path, record):
     Path(path).write_text(f'{text},\n "cases": [\n{lines}\n ]\n}}\n')
 
 
+def _lines(file):
+    """What the lines of cases.jsonl hold."""
+    for line in file.read_text().splitlines():
+        try:
+            yield json.loads(line)
+        except ValueError:
+            pass  # the line that an interruption cut
+
+
 def _unfinished(folder):
     """The record of the cases that a folder holds so far."""
     found = {"peaks": {}, "cases": []}
-    for line in (folder / "cases.jsonl").read_text().splitlines():
-        try:
-            part = json.loads(line)
-        except ValueError:
-            continue  # the line that an interruption cut
+    for part in _lines(folder / "cases.jsonl"):
         found |= part.get("header", {}) | ({"peaks": part["peaks"]} if "peaks" in part else {})
         if "key" in part:
             found["cases"].append(part)

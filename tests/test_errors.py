@@ -1,6 +1,7 @@
 """Wrong input: torch's error type, the argument's name, expected and got; nothing is done before."""
 
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -173,3 +174,10 @@ def test_missing_library_is_named(monkeypatch, tmp_path):
     monkeypatch.setattr(_library, "__file__", str(tmp_path / "_library.py"))
     with pytest.raises(ImportError, match=r"expected the compiled ops.*_C\*.so, found none"):
         _library.shared_object()
+
+
+def test_an_op_takes_no_empty_arithmetic():
+    """In a thread of its own: nothing has been parsed there before."""
+    x = torch.ones(2)
+    with ThreadPoolExecutor(1) as pool, pytest.raises(RuntimeError, match="expected"):
+        pool.submit(torch.ops.fpdet.add, x, x, "", None, 0).result()

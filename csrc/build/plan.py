@@ -42,8 +42,7 @@ if platform.machine() in ("x86_64", "AMD64"):
         "avx512": ["-mavx512f", "-mavx512dq", "-mavx512vl", "-mavx512bw", "-mfma", "-mf16c"],
     }
 
-# Kernels that -O2 makes slower (by 1.2 to 1.7 times). The others are written out in vectors: there -O3 gains nothing
-# and takes half as long again to compile.
+# Kernels that were slower at -O2. The others are written out in vectors; for them -O3 is mostly a longer build.
 KERNELS_AT_O3 = {"broadcast.cpp", "emulated.cpp", "exact.cpp"}
 
 TORCH_TARGET = "0x020a000000000000"  # the stable ABI of torch 2.10: one binary for it and everything later
@@ -141,6 +140,8 @@ def core_module(plan: Plan, target: Path) -> Path:
 def cpu_objects(plan: Plan, instruction_sets: dict[str, list[str]], extra_flags: Sequence[str] = ()) -> list[Path]:
     flags = [*HOST_FLAGS, *_includes(), *extra_flags]
     present = [f"-DFPDET_HAS_{name.upper()}" for name in instruction_sets]
+    # Portable first: where a template of the standard library stays out of line, the linker keeps the first copy it
+    # meets, and that one must run on every processor. (Our own functions live in one namespace per instruction set.)
     objects = [plan.compile(source, [*flags, *present]) for source in _sources("cpu")]
     for name, instructions in instruction_sets.items():
         kernel_flags = [*flags, *instructions, f"-DFPDET_TARGET={name}"]

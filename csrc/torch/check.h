@@ -68,13 +68,13 @@ inline void check_terms(int64_t terms) {
 /// Call after call says the same: the last one is kept.
 inline const ParsedArithmetic& arithmetic_from(const std::string& words) {
   thread_local std::string kept_words;
-  thread_local ParsedArithmetic kept;
+  thread_local std::optional<ParsedArithmetic> kept;
   try {
-    if (words != kept_words) {
+    if (!kept.has_value() || words != kept_words) {
       kept = parse_arithmetic(words);
       kept_words = words;
     }
-    return kept;
+    return *kept;
   } catch (const std::invalid_argument& error) {
     STD_TORCH_CHECK(false, error.what());
   }
