@@ -14,14 +14,18 @@ _PUBLIC = {
     "Arithmetic": ("fpdet._arithmetic", "Arithmetic"),
     "Format": ("fpdet._arithmetic", "Format"),
     "PassArithmetic": ("fpdet._arithmetic", "PassArithmetic"),
+    "arithmetic": ("fpdet._context", "arithmetic"),
     "build_info": ("fpdet._build", "build_info"),
     "capabilities": ("fpdet._capabilities", "capabilities"),
     "convert": ("fpdet._convert", "convert"),
     "core": ("fpdet.core", None),
+    "coverage": ("fpdet._coverage", "coverage"),
     "digest": ("fpdet._digest", "digest"),
     "nn": ("fpdet.nn", None),
+    "ops": ("fpdet.ops", None),
     "optim": ("fpdet.optim", None),
     "order": ("fpdet._order", None),
+    "random": ("fpdet.random", None),
     "reference": ("fpdet.reference", None),
     "reveal": ("fpdet._reveal", "reveal"),
     "round": ("fpdet._round", "round"),
@@ -32,11 +36,13 @@ __all__ = sorted(_PUBLIC)
 
 if TYPE_CHECKING:
     from fpdet import _order as order
-    from fpdet import core, nn, optim, reference
+    from fpdet import core, nn, ops, optim, random, reference
     from fpdet._arithmetic import Arithmetic, Format, PassArithmetic
     from fpdet._build import build_info
     from fpdet._capabilities import capabilities
+    from fpdet._context import arithmetic
     from fpdet._convert import convert
+    from fpdet._coverage import coverage
     from fpdet._digest import digest, ulp_distance
     from fpdet._reveal import reveal
     from fpdet._round import round

@@ -126,3 +126,28 @@ def batch_offset(op, value):
     if not 0 <= value < 2**32:
         raise ValueError(f"{op}(): batch_offset: expected an int in [0, 2^32), got {value}")
     return value
+
+
+def axis(op, dim, tensor):
+    """`dim` as a non-negative axis of `tensor`.
+
+    Raises:
+        TypeError: no int.
+        IndexError: out of range.
+    """
+    if isinstance(dim, bool) or not isinstance(dim, int):
+        raise TypeError(f"{op}(): dim: expected an int, got {dim!r}")
+    rank = max(tensor.dim(), 1)
+    if not -rank <= dim < rank:
+        raise IndexError(f"Dimension out of range (expected to be in range of [{-rank}, {rank - 1}], but got {dim})")
+    return dim % rank
+
+
+def axes(op, dim, tensor):
+    """None (all), an int or ints, as sorted non-negative axes without repetition."""
+    if dim is None or (isinstance(dim, list | tuple) and not dim):
+        return list(range(tensor.dim()))
+    found = [axis(op, d, tensor) for d in ([dim] if isinstance(dim, int) else dim)]
+    if len(set(found)) != len(found):
+        raise RuntimeError(f"{op}(): dim: expected each dimension once, got {dim}")
+    return sorted(found)

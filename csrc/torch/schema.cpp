@@ -33,6 +33,9 @@ STABLE_TORCH_LIBRARY(fpdet, m) {
       "float lr, float momentum, float dampening, float weight_decay, bool nesterov, bool "
       "maximize, "
       "float rescale, str arithmetic, Tensor? draw) -> ()");
+  m.def(
+      "random_words(Tensor draw, int samples, int elements, int words, int first_event, int "
+      "pass_tag, int batch_offset) -> Tensor");
 
   // Knobs and probes, not arithmetic.
   m.def("instruction_sets() -> str[]");

@@ -1,11 +1,6 @@
-"""torch.nn.functional's convolutions with a stated arithmetic.
+"""Convolutions with a stated arithmetic.
 
-Each takes torch's arguments in torch's order, then by keyword:
-
-arithmetic    an `fpdet.Arithmetic`, an `fpdet.PassArithmetic` or their string; None: the default
-stream        int64 tensor (seed, counter) that random bits come from; the call advances its counter.
-              None: the Arithmetic's seed and counter 0
-batch_offset  number of the first sample, so that a slice of a batch draws what the whole batch draws
+Arguments by keyword (arithmetic, stream, batch_offset): see fpdet.nn.functional.
 
 input and weight (and bias) share one dtype of float64, float32, bfloat16, float16, on the CPU.
 
@@ -21,8 +16,8 @@ Source: docs/semantics.md, "Terms"; shapes as in torch.nn.functional.
 from functools import lru_cache, wraps
 from math import prod
 
-from fpdet import _check, _ops, _slow, _stream
-from fpdet._arithmetic import DEFAULT, Arithmetic, PassArithmetic, as_arithmetic
+from fpdet import _check, _ops, _slow
+from fpdet._numbers import numbers
 from fpdet._order import TERMS_MAX
 
 __all__ = [
@@ -33,19 +28,6 @@ __all__ = [
     "conv_transpose2d",
     "conv_transpose3d",
 ]
-
-
-def _parse(text):
-    return as_arithmetic(text)
-
-
-_parse._dynamo_marked_constant = True  # torch.compiler.assume_constant_result, without importing the compiler
-
-
-def _arithmetic(value):
-    if value is None:
-        return DEFAULT
-    return value if isinstance(value, (Arithmetic, PassArithmetic)) else _parse(value)
 
 
 def _operands(op, input, weight, bias):
@@ -202,14 +184,12 @@ def _conv_transpose_geometry(op, spatial, shape, weight, bias, stride, padding, 
 
 def _conv(spatial, input, weight, bias, stride, padding, dilation, groups, arithmetic, stream, batch_offset):
     op = f"conv{spatial}d"
-    arithmetic = _arithmetic(arithmetic)
     plain = _operands(op, input, weight, bias)
     attributes, terms, outputs = _conv_geometry(
         op, spatial, input, weight, bias, stride, padding, dilation, groups, plain=plain
     )
-    offset = _check.batch_offset(op, batch_offset)
+    arithmetic, draw, offset = numbers(op, arithmetic, stream, batch_offset)
     _slow.warn_once(op, arithmetic, input.dtype, terms, outputs)
-    draw = _stream.draw_from(stream, arithmetic.draws)
     return _pass("output", spatial, input, weight, bias, attributes, arithmetic, draw, offset, plain)
 
 
@@ -217,14 +197,12 @@ def _conv_transpose(
     spatial, input, weight, bias, stride, padding, output_padding, groups, dilation, arithmetic, stream, batch_offset
 ):
     op = f"conv_transpose{spatial}d"
-    arithmetic = _arithmetic(arithmetic)
     plain = _operands(op, input, weight, bias)
     attributes, terms, outputs = _conv_transpose_geometry(
         op, spatial, input, weight, bias, stride, padding, output_padding, groups, dilation, plain=plain
     )
-    offset = _check.batch_offset(op, batch_offset)
+    arithmetic, draw, offset = numbers(op, arithmetic, stream, batch_offset)
     _slow.warn_once(op, arithmetic, input.dtype, terms, outputs)
-    draw = _stream.draw_from(stream, arithmetic.draws)
     return _pass("input", spatial, input, weight, bias, attributes, arithmetic, draw, offset, plain)
 
 
