@@ -91,21 +91,26 @@ def _backward(name, needed, grads, tensors, outputs, attributes, arithmetic, dra
     return PROGRAMS[name].backward(machine, needed, grads, tensors, outputs, **_attributes(attributes))
 
 
-def _program(name, tensors, attributes, arithmetic, draw, batch_offset):
-    outputs = _forward(name, tensors, attributes, arithmetic, draw, batch_offset)
+def _spread(tensors, present):
+    """The program's inputs: the tensors of the op, None where an argument is missing."""
+    found = iter(tensors)
+    return [next(found) if here else None for here in present]
+
+
+def _program(name, tensors, present, attributes, arithmetic, draw, batch_offset):
+    outputs = _forward(name, _spread(tensors, present), attributes, arithmetic, draw, batch_offset)
     return _fresh(outputs, tensors)
 
 
-def _program_backward(name, needed, grads, tensors, outputs, attributes, arithmetic, draw, batch_offset):
-    found = _backward(
-        name, needed, grads, tensors, _with_result(name, outputs), attributes, arithmetic, draw, batch_offset
-    )
+def _program_backward(name, needed, grads, tensors, present, outputs, attributes, arithmetic, draw, batch_offset):
+    inputs, kept = _spread(tensors, present), _with_result(name, outputs)
+    found = _backward(name, needed, grads, inputs, kept, attributes, arithmetic, draw, batch_offset)
     return _fresh([g for g, wanted in zip(found, needed, strict=True) if wanted], [*tensors, *grads, *outputs])
 
 
 def _fresh(outputs, inputs):
     """The outputs as an op may return them: none is an input, and one that is kept is not returned twice."""
-    known = {id(x) for x in inputs if x is not None}
+    known = {id(x) for x in inputs}
     results = []
     for y in outputs:
         if any(y is other for other in results):
@@ -122,52 +127,58 @@ def _with_result(name, outputs):
 
 
 def _setup(ctx, inputs, output):
-    ctx.name, tensors, ctx.attributes, ctx.arithmetic, draw, ctx.offset = inputs
+    ctx.name, tensors, ctx.present, ctx.attributes, ctx.arithmetic, draw, ctx.offset = inputs
     ctx.count = len(tensors)
     ctx.save_for_backward(*tensors, draw, *output)
     ctx.set_materialize_grads(False)
 
 
 def _derivative(ctx, grads):
-    nothing = (None,) * 4
+    nothing = (None,) * 5
+    results = PROGRAMS[ctx.name].results
+    if all(g is None for g in grads[:results]):
+        return None, [None] * ctx.count, *nothing
     saved = ctx.saved_tensors
     tensors, draw, outputs = list(saved[: ctx.count]), saved[ctx.count], list(saved[ctx.count + 1 :])
-    needed = list(ctx.needs_input_grad[1])
+    needed = _spread(ctx.needs_input_grad[1], ctx.present)
+    needed = [bool(wanted) for wanted in needed]
+    grads = [torch.zeros_like(y) if g is None else g for g, y in zip(grads[:results], outputs, strict=False)]
     rest = (ctx.attributes, ctx.arithmetic, draw, ctx.offset)
-    if grads[0] is None:
-        return None, [None] * ctx.count, *nothing
-    grads = list(grads[: PROGRAMS[ctx.name].results])
     if torch.is_grad_enabled():
-        again = list(_forward(ctx.name, tensors, *rest))
-        found = _backward(ctx.name, needed, grads, tensors, again, *rest)
-        return None, [g if wanted else None for g, wanted in zip(found, needed, strict=True)], *nothing
-    found = iter(_ops.ops.program_backward.default(ctx.name, needed, grads, tensors, outputs, *rest))
-    return None, [next(found) if wanted else None for wanted in needed], *nothing
-
-
-def _no_derivative(ctx, grads):
-    raise NotImplementedError("fpdet: the gradient of a gradient op: expected torch.autograd with create_graph=True")
+        inputs = _spread(tensors, ctx.present)
+        again = list(_forward(ctx.name, inputs, *rest))
+        found = _backward(ctx.name, needed, grads, inputs, again, *rest)
+    else:
+        op = _ops.ops.program_backward.default
+        wanted = iter(op(ctx.name, needed, grads, tensors, ctx.present, outputs, *rest))
+        found = [next(wanted) if each else None for each in needed]
+    chosen = [g if wanted else None for g, wanted in zip(found, needed, strict=True)]
+    return None, [g for g, here in zip(chosen, ctx.present, strict=True) if here], *nothing
 
 
 _ops._define(
     "program",
-    "(str name, Tensor?[] tensors, str attributes, str arithmetic, Tensor? draw, int batch_offset) -> Tensor[]",
+    "(str name, Tensor[] tensors, bool[] present, str attributes, str arithmetic, Tensor? draw, int batch_offset)"
+    " -> Tensor[]",
     _program,
     _program,
     _derivative,
     _setup,
 )
-_ops._definitions.define(
-    "program_backward(str name, bool[] needed, Tensor?[] grads, Tensor?[] tensors, Tensor[] outputs, "
-    "str attributes, str arithmetic, Tensor? draw, int batch_offset) -> Tensor[]"
+_ops._define(
+    "program_backward",
+    "(str name, bool[] needed, Tensor[] grads, Tensor[] tensors, bool[] present, Tensor[] outputs, str attributes, "
+    "str arithmetic, Tensor? draw, int batch_offset) -> Tensor[]",
+    _program_backward,
+    _program_backward,
 )
-_ops._definitions.impl("program_backward", _program_backward, "CompositeExplicitAutograd")
-torch.library.register_fake("fpdet::program_backward", _program_backward, lib=_ops._definitions)
 
 
 def run(name, tensors, attributes, numbers):
     """The results of a program as a list. numbers: (arithmetic, draw, batch_offset)."""
     arithmetic, draw, offset = numbers
-    text = json.dumps(attributes)
-    outputs = _ops.ops.program.default(name, tensors, text, as_arithmetic(arithmetic).text, draw, offset)
+    given = [x for x in tensors if x is not None]
+    present = [x is not None for x in tensors]
+    text = as_arithmetic(arithmetic).text
+    outputs = _ops.ops.program.default(name, given, present, json.dumps(attributes), text, draw, offset)
     return outputs[: PROGRAMS[name].results]

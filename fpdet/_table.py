@@ -15,7 +15,7 @@ from functools import lru_cache
 
 import torch
 from torch.nn import init
-from torch.overrides import get_testing_overrides
+from torch.overrides import get_testing_overrides, resolve_name
 
 from fpdet import _check, _ops, _padding, ops, random
 from fpdet._context import ACCUMULATE
@@ -420,6 +420,8 @@ def table():
                 found[getattr(module, name)] = ("covered", _COVERED[name], name)
     for name in ("uniform_", "normal_", "kaiming_uniform_", "kaiming_normal_"):
         found[getattr(init, name)] = ("covered", _COVERED[f"init.{name}"], name)
+    for function in (torch.autograd.backward, torch.autograd.grad):
+        found[function] = ("engine", None, function.__name__)
     for name in ("constant_", "ones_", "zeros_", "eye_"):
         found[getattr(init, name)] = ("exact", None, name)
     for name in ("zeros", "ones", "empty", "full", "tensor", "arange", "eye", "as_tensor", "from_numpy", "scalar_tensor"):
@@ -472,10 +474,8 @@ def call(context, function, args, kwargs):
 
 
 def name_of(function):
-    try:
-        return torch.overrides.resolve_name(function) or str(function)
-    except Exception:
-        return str(function)
+    known = resolve_name(function)
+    return known or ".".join((getattr(function, "__module__", None) or "torch", getattr(function, "__name__", str(function))))
 
 
 class trusted:  # noqa: N801
