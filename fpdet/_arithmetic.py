@@ -256,6 +256,18 @@ def as_arithmetic(value):
     )
 
 
+def _read(value):
+    return as_arithmetic(value)
+
+
+_read._dynamo_marked_constant = True  # torch.compiler.assume_constant_result, without importing the compiler
+
+
+def parsed(value):
+    """As `as_arithmetic`, where a compiler may be reading along."""
+    return value if isinstance(value, (Arithmetic, PassArithmetic)) else _read(value)
+
+
 def as_single(value):
     """As `as_arithmetic`, for an op that has one pass."""
     value = as_arithmetic(value)

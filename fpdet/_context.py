@@ -13,7 +13,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from fpdet import _stream
-from fpdet._arithmetic import DEFAULT, as_arithmetic
+from fpdet._arithmetic import DEFAULT, parsed
 from fpdet._words import integer, one_of
 
 ON_MISSING = ("error", "warn", "allow")
@@ -45,7 +45,7 @@ class arithmetic(TorchFunctionMode):  # noqa: N801 (read as a word: with fpdet.a
         super().__init__()
         from fpdet import random
 
-        self.value = as_arithmetic(value)
+        self.value = parsed(value)
         one_of("on_missing", on_missing, ON_MISSING)
         if seed is not None:
             integer("seed", seed, 0, 2**64 - 1)
@@ -100,6 +100,31 @@ class arithmetic(TorchFunctionMode):  # noqa: N801 (read as a word: with fpdet.a
             raise UncoveredOpError(message)
         if self.on_missing == "warn":
             warnings.warn(message, stacklevel=5)
+
+
+class layer(arithmetic):  # noqa: N801
+    """The context of one layer's forward: its own arithmetic and stream, or the surrounding context's; what autograd
+    adds where gradients meet is left to whoever runs backward."""
+
+    def __init__(self, value, stream, draws):
+        TorchFunctionMode.__init__(self)
+        from fpdet import random
+
+        surrounding = _current()
+        if value is None and surrounding is not None:
+            value, stream = surrounding.value, surrounding.stream
+        self.value = DEFAULT if value is None else value
+        self.stream, self.on_missing = stream, "error"
+        self.generator = None if surrounding is None else surrounding.generator
+        if draws and self.stream is not None:
+            self.generator = random.Generator.over(self.stream)
+        self._trusted, self._generators = 0, {}
+
+    def __enter__(self):
+        return TorchFunctionMode.__enter__(self)
+
+    def __exit__(self, *error):
+        TorchFunctionMode.__exit__(self, *error)
 
 
 class _Below(TorchDispatchMode):

@@ -1,4 +1,4 @@
-"""Swap a model's convolutions for fpdet's in place, and back.
+"""Swap a model's layers for fpdet's in place, and back.
 
 Only the class of a module changes: parameters, buffers, hooks, parametrizations stay the same objects.
 """
@@ -10,7 +10,7 @@ import torch
 from fpdet import nn
 from fpdet._arithmetic import as_arithmetic
 
-_NAMES = (
+_CONVOLUTIONS = (
     "Conv1d",
     "Conv2d",
     "Conv3d",
@@ -18,12 +18,16 @@ _NAMES = (
     "ConvTranspose2d",
     "ConvTranspose3d",
 )
+_NAMES = (*_CONVOLUTIONS, *nn.layers.NAMES)
 TO_FPDET = {getattr(torch.nn, name): getattr(nn, name) for name in _NAMES}
 TO_TORCH = {ours: theirs for theirs, ours in TO_FPDET.items()}
 
 
 def convert(model, arithmetic):
-    """Give every convolution of `model` this arithmetic, in place; None: torch's modules again.
+    """Give every layer of `model` that fpdet.nn has this arithmetic, in place; None: torch's modules again.
+
+    What the model computes between its layers (``+``, torch.relu, functional calls) stays torch's; inside
+    ``with fpdet.arithmetic(...)`` it is fpdet's as well. `fpdet.coverage` lists what a model does.
 
     A module whose arithmetic draws random bits gets a stream of its own, seeded by the Arithmetic's
     seed and the module's name.
@@ -40,7 +44,7 @@ def convert(model, arithmetic):
     if not isinstance(model, torch.nn.Module):
         raise TypeError(f"model: expected a torch.nn.Module, got {type(model).__name__}")
     chosen = None if arithmetic is None else as_arithmetic(arithmetic)
-    plan = [(name, module, _new_class(name, module, chosen)) for name, module in _convs(model)]
+    plan = [(name, module, _new_class(name, module, chosen)) for name, module in _layers(model)]
     for name, module, cls in plan:
         if chosen is None and isinstance(module, tuple(TO_TORCH)):
             module.drop_arithmetic()
@@ -50,9 +54,17 @@ def convert(model, arithmetic):
     return model
 
 
-def _convs(model):
-    kind = torch.nn.modules.conv._ConvNd
-    return [(name, module) for name, module in model.named_modules() if isinstance(module, kind)]
+def _layers(model):
+    """The modules that have a twin, and convolutions of any class."""
+    conv = torch.nn.modules.conv._ConvNd
+    twins = {*TO_FPDET, *TO_TORCH}
+    return [(name, m) for name, m in model.named_modules() if isinstance(m, conv) or _class(m) in twins]
+
+
+def _class(module):
+    """The module's class, without the one that a parametrization puts before it."""
+    cls = type(module)
+    return cls.__bases__[0] if torch.nn.utils.parametrize.is_parametrized(module) else cls
 
 
 def _new_class(name, module, chosen):
@@ -69,7 +81,7 @@ def _new_class(name, module, chosen):
     if cls in table or cls in done:
         return table.get(cls, cls)
     raise NotImplementedError(
-        f"convert: module {name!r}: expected one of torch.nn's {', '.join(_NAMES)}, "
+        f"convert: module {name!r}: expected one of torch.nn's {', '.join(_CONVOLUTIONS)}, "
         f"got the subclass {cls.__name__}; replace it, or run a lazy module once"
     )
 

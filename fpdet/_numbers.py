@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 
 from fpdet import _check, _context, _stream
-from fpdet._arithmetic import Arithmetic, PassArithmetic, as_arithmetic
+from fpdet._arithmetic import parsed
 
 
 class Numbers(NamedTuple):
@@ -20,20 +20,11 @@ class Numbers(NamedTuple):
         return self.arithmetic.text
 
 
-def _parse(text):
-    return as_arithmetic(text)
-
-
-_parse._dynamo_marked_constant = True  # torch.compiler.assume_constant_result, without importing the compiler
-
-
 def chosen(arithmetic, stream):
     """The arithmetic and the stream of a call: what it names, else those of the innermost context, else the default."""
     if arithmetic is None:
         return _context.innermost(stream)
-    if not isinstance(arithmetic, (Arithmetic, PassArithmetic)):
-        arithmetic = _parse(arithmetic)
-    return arithmetic, stream
+    return parsed(arithmetic), stream
 
 
 def numbers(op, arithmetic, stream, batch_offset):

@@ -30,6 +30,13 @@ class Generator:
         integer("seed", seed, 0, 2**64 - 1)
         self.state = _stream.new(seed, counter)
 
+    @classmethod
+    def over(cls, state):
+        """A generator whose state is this int64 tensor (seed, counter) itself."""
+        generator = cls.__new__(cls)
+        generator.state = state
+        return generator
+
     def get_state(self):
         """(seed, counter) as an int64 tensor."""
         return self.state.clone()

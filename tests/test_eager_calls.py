@@ -35,7 +35,7 @@ def test_groups_that_equal_a_remembered_int_are_still_refused(value):
 
 
 def test_control_a_memory_without_types_would_take_them(monkeypatch):
-    monkeypatch.setattr("fpdet.nn.functional._is_exact", lambda value: True)
+    monkeypatch.setattr("fpdet.nn.functional.convolution._is_exact", lambda value: True)
     F.conv2d(x, w, stride=(1, 1), groups=2)
     F.conv2d(x, w, stride=(True, 1.0), groups=2)
 
@@ -46,7 +46,7 @@ def test_threads_share_the_memory():
         return F.conv2d(x, w, b, stride, padding, dilation, groups=2)
 
     expected = [call(i) for i in range(18)]
-    F._conv_geometry.forget()
+    F.convolution._conv_geometry.forget()
     with ThreadPoolExecutor(8) as pool:
         for i, y in enumerate(pool.map(call, [*range(18)] * 8)):
             assert torch.equal(y, expected[i % 18])

@@ -1,6 +1,7 @@
-"""torch.nn's convolutions with a stated arithmetic."""
+"""torch.nn's layers with a stated arithmetic."""
 
-from fpdet.nn import functional
+from fpdet.nn import functional, layers
+from fpdet.nn.layers import *  # noqa: F403  (every name of layers.NAMES)
 from fpdet.nn.modules import (
     Conv1d,
     Conv2d,
@@ -18,4 +19,5 @@ __all__ = [
     "ConvTranspose2d",
     "ConvTranspose3d",
     "functional",
+    *layers.NAMES,
 ]

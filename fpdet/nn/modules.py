@@ -12,6 +12,7 @@ class _Arithmetic:
     """What these modules have beyond torch's: the attribute `arithmetic` and, if it draws, a stream."""
 
     _arithmetic = None
+    _always_draws = False  # whether it draws random numbers besides roundings
 
     @property
     def arithmetic(self):
@@ -27,10 +28,10 @@ class _Arithmetic:
         self._arithmetic = None if value is None else as_arithmetic(value)
         chosen = as_arithmetic(value)
         self._buffers.pop("stream", None)
-        if chosen.draws:
+        if value is not None and (chosen.draws or self._always_draws):
             seed = chosen.seed if stream_seed is None else stream_seed
-            stream = _stream.new(seed).to(self.weight.device)
-            self.register_buffer("stream", stream)
+            device = next((tensor.device for tensor in self.parameters(recurse=False)), None)
+            self.register_buffer("stream", _stream.new(seed).to(device))
 
     def drop_arithmetic(self):
         """Forget arithmetic and stream: what is left is a module of torch's."""
