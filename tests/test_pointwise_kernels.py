@@ -270,9 +270,9 @@ def test_capabilities_are_what_has_a_kernel():
     assert steps["to_odd", "float64"] == "slow path"
     assert OPS.round_has_kernel("bfloat16", "float8_e4m3fn", "upward")
     assert not OPS.round_has_kernel("bfloat16", "float16", "upward")
-    assert OPS.add_has_kernel("float16", "upward exact")
-    assert OPS.add_has_kernel("float64", "to_odd exact") is False
-    assert OPS.add_has_kernel("float16", "upward sequential")
+    assert OPS.binary_has_kernel("float16", "add", "upward exact")
+    assert OPS.binary_has_kernel("float64", "add", "to_odd exact") is False
+    assert OPS.binary_has_kernel("float16", "add", "upward sequential")
     assert not OPS.sgd_has_kernel("float64", "upward sequential float32 fused")
 
 

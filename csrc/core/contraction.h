@@ -94,15 +94,26 @@ struct Output {
   Weights row, col;
   int64_t element_base = 0, element_group = 0;
   Weights element_row, element_col;
-  bool col_digit_is_sample = false;  ///< digit 0 of the column is the sample
+  Weights sample_col;                      ///< the sample's number, by the column's digits ...
+  int64_t sample_group = 0;                ///< ... and so many more after
+  int64_t groups_per_sample = kAllGroups;  ///< so many groups
+
+  static constexpr int64_t kAllGroups = INT64_MAX;
 
   FPDET_HD int64_t offset(int64_t group, const Digits& r, const Digits& c) const {
     return base + group * group_offset + row.dot(r) + col.dot(c);
   }
   FPDET_HD int64_t element(int64_t group, const Digits& r, const Digits& c) const {
-    return element_base + group * element_group + element_row.dot(r) + element_col.dot(c);
+    return element_base + group % groups_per_sample * element_group + element_row.dot(r) +
+           element_col.dot(c);
   }
-  FPDET_HD int64_t sample(const Digits& c) const { return col_digit_is_sample ? c.d[0] : 0; }
+  FPDET_HD int64_t sample(int64_t group, const Digits& c) const {
+    return group / groups_per_sample * sample_group + sample_col.dot(c);
+  }
+  /// Whether columns lie in several samples, as those of an activation do, not those of a weight.
+  FPDET_HD bool has_samples() const {
+    return (sample_col.w[0] | sample_col.w[1] | sample_col.w[2] | sample_col.w[3]) != 0;
+  }
 };
 
 struct Contraction {
@@ -110,7 +121,8 @@ struct Contraction {
   Digits rows, cols, terms;  ///< radices
   Operand left, right;
   Output out;
-  bool product = true;  ///< false: a sum of the right operand, the left one is the constant 1
+  bool product = true;       ///< false: a sum of the right operand, the left one is the constant 1
+  bool right_first = false;  ///< a product's factors are right * left: random bits may hang on it
 
   FPDET_HD int64_t outputs() const { return groups * rows.product() * cols.product(); }
 };
@@ -137,14 +149,17 @@ class TermCursor {
     if (i == 0) ++digits_.d[0];
     refresh();
   }
-  FPDET_HD double left() const { return fetch(c_.left, left_, left_place_); }
-  FPDET_HD double right() const { return fetch(c_.right, right_, right_place_); }
+  /// The factors of a product, in their sequence; of a sum without products the second counts.
+  FPDET_HD double left() const { return c_.right_first ? right_operand() : left_operand(); }
+  FPDET_HD double right() const { return c_.right_first ? left_operand() : right_operand(); }
 
  private:
   FPDET_HD void refresh() {
     left_place_ = left_outer_ + c_.left.term.place(digits_);
     right_place_ = right_outer_ + c_.right.term.place(digits_);
   }
+  FPDET_HD double left_operand() const { return fetch(c_.left, left_, left_place_); }
+  FPDET_HD double right_operand() const { return fetch(c_.right, right_, right_place_); }
   FPDET_HD static double fetch(const Operand& operand, const T* data, const Place& place) {
     return operand.contains(place) ? widen(data[place.offset]) : 0.0;
   }

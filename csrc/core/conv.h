@@ -95,7 +95,7 @@ inline Contraction forward_contraction(const ConvShape& s, const TensorStrides& 
   c.out.group_offset = s.out_channels * y.c;
   c.out.row = detail::leading(y.c);
   c.out.col = detail::weights(y.n, y.x);
-  c.out.col_digit_is_sample = true;
+  c.out.sample_col = detail::leading(1);
   c.out.element_group = s.out_channels * detail::volume(s.out);
   c.out.element_row = detail::leading(detail::volume(s.out));
   c.out.element_col = detail::contiguous(0, s.out);
@@ -124,7 +124,7 @@ inline Contraction grad_input_contraction(const ConvShape& s, const TensorStride
   c.out.group_offset = s.in_channels * gx.c;
   c.out.row = detail::leading(gx.c);
   c.out.col = detail::leading(gx.n);
-  c.out.col_digit_is_sample = true;
+  c.out.sample_col = detail::leading(1);
   c.out.element_group = s.in_channels * detail::volume(s.in);
   c.out.element_row = detail::leading(detail::volume(s.in));
   const Weights number = detail::contiguous(0, s.in);

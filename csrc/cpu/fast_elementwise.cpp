@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "../core/element.h"
+#include "binary_rows.h"
 #include "dispatch.h"
 #include "elementwise.h"
 #include "kernels/elementwise_task.h"
@@ -17,6 +18,8 @@ using kernels::Source;
 constexpr int64_t kGrain = 16384;
 /// From here on a result goes past the caches: it would push out more than it leaves.
 constexpr int64_t kStreamBytes = int64_t{8} << 20;
+/// Rows shorter than this do not pay for the fence behind them.
+constexpr int64_t kStreamColumns = 1024;
 
 int64_t bytes_of(Scalar scalar) {
   return with_scalar(scalar, []<class T>(T) { return static_cast<int64_t>(sizeof(T)); });
@@ -61,7 +64,7 @@ bool fast_round_covers(const RoundCall& call) {
          !call.stochastic.keyed_by_operands;
 }
 
-bool fast_add_covers(const AddCall& call) { return covers(call.arithmetic, call.scalar); }
+bool fast_binary_covers(const BinaryCall& call) { return covers(call.arithmetic, call.scalar); }
 bool fast_sgd_covers(const SgdCall& call) { return covers(call.arithmetic, call.scalar); }
 
 void fast_round(const RoundCall& call, const ParallelFor& parallel_for) {
@@ -84,22 +87,24 @@ void fast_round(const RoundCall& call, const ParallelFor& parallel_for) {
                [&](int64_t begin, int64_t end) { kernels.round(&task, begin, end); });
 }
 
-void fast_add(const AddCall& call, const ParallelFor& parallel_for) {
-  kernels::AddTask task;
+void fast_binary(const BinaryCall& call, const ParallelFor& parallel_for) {
+  kernels::BinaryTask task;
   task.scalar = call.scalar;
+  task.operation = call.operation;
   task.wide = call.arithmetic.format == kFloat64;
   task.emulated = !hardware_covers(call.arithmetic, call.scalar);
   task.converts = !embeds(call.arithmetic.format, format_of(call.scalar));
   task.arithmetic = call.arithmetic;
   task.conversion = conversion_to(call.scalar, call.arithmetic);
   task.source = source_of(call.draw, call.per_sample);
-  task.stream = call.count * bytes_of(call.scalar) >= kStreamBytes;
-  task.a = call.a;
-  task.b = call.b;
-  task.out = call.out;
+  task.stream =
+      call.count * bytes_of(call.scalar) >= kStreamBytes && call.columns >= kStreamColumns;
   const ElementwiseKernels& kernels = elementwise_kernels();
-  parallel_for(call.count, kGrain,
-               [&](int64_t begin, int64_t end) { kernels.add(&task, begin, end); });
+  parallel_for(call.count, kGrain, [&](int64_t begin, int64_t end) {
+    for_rows(call, begin, end, [&](const BinaryRow& row, int64_t from, int64_t to) {
+      kernels.binary(&task, row, from, to);
+    });
+  });
 }
 
 void fast_sgd(const SgdCall& call, const ParallelFor& parallel_for) {

@@ -32,7 +32,8 @@ template <bool Product, class T>
     const int64_t row_number = i / cols % rows;
     const Digits row = problem.rows.decode(row_number);
     const Digits col = problem.cols.decode(i % cols);
-    const auto sample = static_cast<uint32_t>(call.draw.batch_offset + problem.out.sample(col));
+    const auto sample =
+        static_cast<uint32_t>(call.draw.batch_offset + problem.out.sample(group, col));
     const auto element = static_cast<uint64_t>(problem.out.element(group, row, col));
     const auto key_from = [&](uint64_t seed) {
       return element_key(seed, call.draw.counter, call.draw.pass, sample, element);

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 // Every combination of rounding, format and element type, one element at a time: the loop around
-// core's definitions (core/arith.h, core/sgd.h).
+// core's definitions (core/arith.h, core/binary.h, core/sgd.h).
 #include "../core/element.h"
 #include "../core/environment.h"
+#include "binary_rows.h"
 #include "elementwise.h"
 
 namespace fpdet::cpu {
@@ -36,15 +37,19 @@ template <class T>
 }
 
 template <class T>
-[[gnu::noinline]] void add_run(const AddCall& call, int64_t begin, int64_t end) {
+[[gnu::noinline]] void binary_run(const BinaryCall& call, const BinaryRow& row, int64_t begin,
+                                  int64_t end) {
   const Arith arith(call.arithmetic, operands_fit(call.scalar, call.arithmetic.format));
+  const auto value = [](const BinarySource& operand, int64_t i) {
+    if (operand.data == nullptr) return operand.number;
+    return widen(static_cast<const T*>(operand.data)[i * operand.column]);
+  };
   for (int64_t i = begin; i < end; ++i) {
     RandomBits random = random_of(call.arithmetic.stochastic, call.arithmetic.rounding, call.draw,
-                                  call.per_sample, i);
-    const double a = widen(static_cast<const T*>(call.a)[i]);
-    const double b = widen(static_cast<const T*>(call.b)[i]);
-    const double sum = arith.add(a, b, random, 0);
-    store(arith.round_to(sum, kFormatOf<T>, random, 1), static_cast<T*>(call.out)[i]);
+                                  call.per_sample, row.first + i);
+    const double result =
+        binary_element(arith, call.operation, value(row.a, i), value(row.b, i), random);
+    store(arith.round_to(result, kFormatOf<T>, random, 1), static_cast<T*>(row.out)[i]);
   }
 }
 
@@ -79,10 +84,14 @@ void slow_round(const RoundCall& call, const ParallelFor& parallel_for) {
   });
 }
 
-void slow_add(const AddCall& call, const ParallelFor& parallel_for) {
+void slow_binary(const BinaryCall& call, const ParallelFor& parallel_for) {
   parallel_for(call.count, kGrain, [&](int64_t begin, int64_t end) {
     const EnvironmentGuard guard(call.arithmetic.rounding);
-    with_scalar(call.scalar, [&]<class T>(T) { add_run<T>(call, begin, end); });
+    with_scalar(call.scalar, [&]<class T>(T) {
+      for_rows(call, begin, end, [&](const BinaryRow& row, int64_t from, int64_t to) {
+        binary_run<T>(call, row, from, to);
+      });
+    });
   });
 }
 

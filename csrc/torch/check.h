@@ -80,6 +80,27 @@ inline const ParsedArithmetic& arithmetic_from(const std::string& words) {
   }
 }
 
+/// The arithmetic of a primitive's forward pass: its argument may be "forward | grad_input |
+/// grad_weight". What the derivatives will use must parse as well.
+inline const ParsedArithmetic& forward_arithmetic_from(const std::string& words) {
+  constexpr std::string_view kSeparator = " | ";
+  if (words.find(kSeparator) == words.npos) return arithmetic_from(words);
+  thread_local std::string kept_words;
+  thread_local std::optional<ParsedArithmetic> kept;
+  if (kept.has_value() && words == kept_words) return *kept;
+  std::vector<ParsedArithmetic> parts;
+  for (size_t begin = 0; begin != words.npos;) {
+    const size_t end = words.find(kSeparator, begin);
+    parts.push_back(arithmetic_from(words.substr(begin, end - begin)));
+    begin = end == words.npos ? end : end + kSeparator.size();
+  }
+  STD_TORCH_CHECK(parts.size() == 3, "fpdet: arithmetic: expected one, or those of forward, ",
+                  "grad_input and grad_weight, separated by ' | '; got '", words, "'");
+  kept = parts[0];
+  kept_words = words;
+  return *kept;
+}
+
 /// `draw` is an int64 tensor (seed, counter); without it the Arithmetic's seed and counter 0.
 inline cpu::Draw draw_from(const std::optional<Tensor>& draw, const StochasticSpec& spec,
                            int64_t pass_tag, int64_t batch_offset) {

@@ -7,37 +7,10 @@
 #include <algorithm>
 
 #include "../core/conv.h"
-#include "check.h"
-#include "parallel.h"
+#include "contraction.h"
 
 namespace fpdet::torch_ops {
 namespace {
-
-using Sizes = std::vector<int64_t>;
-
-/// Rough cost of one term on one thread, to keep long calls interruptible.
-constexpr double kSlowSeconds = 30e-9;
-double fast_seconds(const cpu::ContractionCall& call) {
-  return is_hardware(call.arithmetic.rounding) && !call.order.exact() ? 50e-12 : 2e-9;
-}
-
-void run(const cpu::ContractionCall& call) {
-  double work = 0;
-  const auto count_terms = [&](const Contraction& c) {
-    check_terms(c.terms.product());
-    work += static_cast<double>(c.outputs()) * static_cast<double>(c.terms.product() + 1);
-  };
-  count_terms(call.problem);
-  for (const Contraction& c : call.rest) count_terms(c);
-  if (call.problem.outputs() == 0) return;
-  const auto loop = [&](double seconds_per_term) {
-    return [seconds = work * seconds_per_term](int64_t count, int64_t grain, const auto& body) {
-      interruptible_parallel_for(seconds / static_cast<double>(count + 1), count, grain, body);
-    };
-  };
-  if (cpu::fast_contraction(call, loop(fast_seconds(call)))) return;
-  cpu::slow_contraction(call, loop(kSlowSeconds));
-}
 
 /// Spatial values of 1 to 3 dimensions, the leading ones filled up.
 void fill_axes(int64_t (&axes)[kAxes], const Sizes& given, size_t spatial, const char* name) {
@@ -125,19 +98,6 @@ Sizes result_sizes(int64_t first, int64_t second, const Sizes& spatial) {
   return sizes;
 }
 
-cpu::ContractionCall call_for(const Contraction& problem, const std::string& arithmetic,
-                              const std::optional<Tensor>& draw, int64_t pass_tag,
-                              int64_t batch_offset, Scalar scalar) {
-  const ParsedArithmetic& parsed = arithmetic_from(arithmetic);
-  cpu::ContractionCall call;
-  call.problem = problem;
-  call.order = parsed.order;
-  call.arithmetic = parsed.resolve(scalar == Scalar::Float64);
-  call.draw = draw_from(draw, parsed.stochastic, pass_tag, batch_offset);
-  call.scalar = scalar;
-  return call;
-}
-
 void set_bias(cpu::ContractionCall& call, const std::optional<Tensor>& bias, const Tensor& first,
               int64_t channels) {
   if (!bias.has_value()) return;
@@ -173,7 +133,7 @@ Tensor convolution(const Tensor& input, const Tensor& weight, std::optional<Tens
                                    is_channels_last(input) || is_channels_last(weight));
   auto call = call_for(
       forward_contraction(shape, strides_of(input), strides_of(weight), strides_of(result)),
-      arithmetic, draw, pass_tag, batch_offset, scalar_of(input, "input"));
+      arithmetic_from(arithmetic), draw, pass_tag, batch_offset, scalar_of(input, "input"));
   set_bias(call, bias, input, out_channels);
   call.left = weight.const_data_ptr();
   call.right = input.const_data_ptr();
@@ -202,7 +162,8 @@ Tensor convolution_grad_input(const Tensor& grad_output, const Tensor& weight,
     return grad_input_contraction(shape, strides_of(grad_output), strides_of(weight),
                                   strides_of(result), residue);
   };
-  auto call = call_for(problem(0), arithmetic, draw, pass_tag, batch_offset, scalar);
+  auto call =
+      call_for(problem(0), arithmetic_from(arithmetic), draw, pass_tag, batch_offset, scalar);
   for (int64_t residue = 1; residue < grad_input_residues(shape); ++residue) {
     call.rest.push_back(problem(residue));
   }
@@ -229,7 +190,7 @@ Tensor convolution_grad_weight(const Tensor& grad_output, const Tensor& input, S
                  is_channels_last(input) || is_channels_last(grad_output));
   auto call = call_for(grad_weight_contraction(shape, strides_of(grad_output), strides_of(input),
                                                strides_of(result)),
-                       arithmetic, draw, pass_tag, 0, scalar_of(input, "input"));
+                       arithmetic_from(arithmetic), draw, pass_tag, 0, scalar_of(input, "input"));
   call.left = grad_output.const_data_ptr();
   call.right = input.const_data_ptr();
   call.out = result.mutable_data_ptr();
@@ -250,15 +211,9 @@ Tensor channel_sum(const Tensor& grad_output, std::string arithmetic, std::optio
   fill_axes(shape.out, out, out.size(), "output_size");
   const Tensor result = new_result(grad_output, {shape.out_channels}, false);
   // Fused or not, nothing but the additions is rounded: the terms are not products.
-  auto call = call_for(channel_sum_contraction(shape, strides_of(grad_output), 1), arithmetic, draw,
-                       pass_tag, 0, scalar);
-  // The constant 1 of every element type.
-  static const double one64 = 1.0;
-  static const float one32 = 1.0f;
-  static const uint16_t one_bfloat16 = double_to_bfloat16(1.0);
-  static const uint16_t one_float16 = double_to_float16(1.0);
-  const void* const ones[] = {&one64, &one32, &one_bfloat16, &one_float16};
-  call.left = ones[static_cast<int>(scalar)];
+  auto call = call_for(channel_sum_contraction(shape, strides_of(grad_output), 1),
+                       arithmetic_from(arithmetic), draw, pass_tag, 0, scalar);
+  call.left = one_of(scalar);
   call.right = grad_output.const_data_ptr();
   call.out = result.mutable_data_ptr();
   run(call);
@@ -294,8 +249,8 @@ std::vector<Tensor> convolution_gradients(const Tensor& grad, const Tensor& firs
 /// Whether a convolution of this dtype under this arithmetic takes a fast kernel, whatever its
 /// shape.
 bool convolution_has_kernel(std::string dtype, std::string arithmetic) {
-  return cpu::fast_contraction_covers(
-      call_for(Contraction{}, arithmetic, std::nullopt, 0, 0, scalar_named(dtype)));
+  return cpu::fast_contraction_covers(call_for(Contraction{}, arithmetic_from(arithmetic),
+                                               std::nullopt, 0, 0, scalar_named(dtype)));
 }
 
 }  // namespace

@@ -1,64 +1,34 @@
 // SPDX-License-Identifier: MIT
-// Ops without a reduction: one rounded addition, rounding to a format, and the SGD step. Elements
-// are numbered row-major whatever the strides are.
+// Ops of one operand or in place: rounding to a format, and the SGD step. Elements are numbered
+// row-major whatever the strides are.
 #include "../cpu/elementwise.h"
 
 #include <torch/csrc/stable/library.h>
 #include <torch/csrc/stable/ops.h>
 
 #include <algorithm>
-#include <atomic>
 
 #include "check.h"
+#include "elementwise.h"
 #include "layout.h"
-#include "parallel.h"
 
 namespace fpdet::torch_ops {
 namespace {
 
-constexpr double kSlowSecondsPerElement = 100e-9;
-constexpr double kFastSecondsPerElement = 5e-9;
-
-/// Test knob: without kernels everything takes the slow path.
-std::atomic<bool> kernels_in_use{true};
-
-void use_elementwise_kernels(bool value) { kernels_in_use = value; }
-
-cpu::ParallelFor interruptible(double seconds_per_element) {
-  return [=](int64_t count, int64_t grain, const std::function<void(int64_t, int64_t)>& body) {
-    interruptible_parallel_for(seconds_per_element, count, grain, body);
-  };
-}
-
 void run(const cpu::RoundCall& call) {
-  if (kernels_in_use && cpu::fast_round_covers(call)) {
+  if (elementwise_kernels_in_use() && cpu::fast_round_covers(call)) {
     cpu::fast_round(call, interruptible(kFastSecondsPerElement));
   } else {
     cpu::slow_round(call, interruptible(kSlowSecondsPerElement));
   }
 }
-void run(const cpu::AddCall& call) {
-  if (kernels_in_use && cpu::fast_add_covers(call)) {
-    cpu::fast_add(call, interruptible(kFastSecondsPerElement));
-  } else {
-    cpu::slow_add(call, interruptible(kSlowSecondsPerElement));
-  }
-}
 /// Not to be interrupted: half a step would be left behind.
 void run(const cpu::SgdCall& call) {
-  if (kernels_in_use && cpu::fast_sgd_covers(call)) {
+  if (elementwise_kernels_in_use() && cpu::fast_sgd_covers(call)) {
     cpu::fast_sgd(call, parallel_for);
   } else {
     cpu::slow_sgd(call, parallel_for);
   }
-}
-
-void check_same_shape(const Tensor& a, const char* a_name, const Tensor& b, const char* b_name) {
-  const auto sizes_a = a.sizes(), sizes_b = b.sizes();
-  STD_TORCH_CHECK(std::equal(sizes_a.begin(), sizes_a.end(), sizes_b.begin(), sizes_b.end()),
-                  "fpdet: ", b_name, ": expected the shape of ", a_name, " (", a.dim(),
-                  " dimensions, ", a.numel(), " elements), got ", b.dim(), " dimensions, ",
-                  b.numel(), " elements");
 }
 
 /// Runs a call into `result`, of any layout, its operands made to lie alike.
@@ -83,30 +53,6 @@ void run_into(Tensor result, Call& call, const Tensor* const (&inputs)[Inputs],
   call.out = copies[0].mutable_data_ptr();  // element by element: in place
   run(call);
   torch::stable::copy_(result, copies[0]);
-}
-
-cpu::AddCall add_call(Scalar scalar, const std::string& arithmetic) {
-  const ParsedArithmetic& parsed = arithmetic_from(arithmetic);
-  cpu::AddCall call;
-  call.scalar = scalar;
-  call.arithmetic = parsed.resolve(scalar == Scalar::Float64);
-  if (parsed.order.exact()) call.arithmetic.format = format_of(scalar);  // straight to the result's
-  return call;
-}
-
-/// a + b rounded in the accumulator's format (event 0), then to the result's (event 1).
-Tensor add(const Tensor& a, const Tensor& b, std::string arithmetic, std::optional<Tensor> draw,
-           int64_t pass_tag) {
-  check_cpu(a, "a");
-  check_cpu(b, "b");
-  check_same_scalar(a, "a", b, "b");
-  check_same_shape(a, "a", b, "b");
-  cpu::AddCall call = add_call(scalar_of(a, "a"), arithmetic);
-  call.draw = draw_from(draw, call.arithmetic.stochastic, pass_tag, 0);
-  const Tensor result = large_empty_like(a);
-  run_into<2>(result, call, {&a, &b}, {&call.a, &call.b},
-              call.arithmetic.rounding == Rounding::Stochastic);
-  return result;
 }
 
 cpu::RoundCall round_call(Scalar scalar, const std::string& format, const std::string& rounding) {
@@ -221,9 +167,6 @@ void sgd_(std::vector<Tensor> params, std::vector<Tensor> grads, std::vector<Ten
 bool round_has_kernel(std::string dtype, std::string format, std::string rounding) {
   return cpu::fast_round_covers(round_call(scalar_named(dtype), format, rounding));
 }
-bool add_has_kernel(std::string dtype, std::string arithmetic) {
-  return cpu::fast_add_covers(add_call(scalar_named(dtype), arithmetic));
-}
 bool sgd_has_kernel(std::string dtype, std::string arithmetic) {
   return cpu::fast_sgd_covers(sgd_call(scalar_named(dtype), sgd_arithmetic(arithmetic)));
 }
@@ -231,16 +174,13 @@ bool sgd_has_kernel(std::string dtype, std::string arithmetic) {
 }  // namespace
 
 STABLE_TORCH_LIBRARY_IMPL(fpdet, CPU, m) {
-  m.impl("add", TORCH_BOX(&add));
   m.impl("round", TORCH_BOX(&round));
   m.impl("round_out", TORCH_BOX(&round_out));
   m.impl("sgd_", TORCH_BOX(&sgd_));
 }
 
 STABLE_TORCH_LIBRARY_IMPL(fpdet, CompositeExplicitAutograd, m) {
-  m.impl("use_elementwise_kernels", TORCH_BOX(&use_elementwise_kernels));
   m.impl("round_has_kernel", TORCH_BOX(&round_has_kernel));
-  m.impl("add_has_kernel", TORCH_BOX(&add_has_kernel));
   m.impl("sgd_has_kernel", TORCH_BOX(&sgd_has_kernel));
 }
 

@@ -23,6 +23,21 @@ STABLE_TORCH_LIBRARY(fpdet, m) {
       "grad_weight, Tensor? draw, int[] pass_tags, int batch_offset) -> Tensor[]");
   m.def("channel_sum(Tensor grad_output, str arithmetic, Tensor? draw, int pass_tag) -> Tensor");
   m.def("add(Tensor a, Tensor b, str arithmetic, Tensor? draw, int pass_tag) -> Tensor");
+  m.def(
+      "binary(Tensor a, Tensor b, str operation, str arithmetic, Tensor? draw, int pass_tag, "
+      "int batch_offset) -> Tensor");
+  m.def(
+      "binary_scalar(Tensor a, float b, bool scalar_first, str operation, str arithmetic, "
+      "Tensor? draw, int pass_tag, int batch_offset) -> Tensor");
+  m.def(
+      "sum(Tensor a, Tensor? b, int[] dims, bool keepdim, str arithmetic, Tensor? draw, "
+      "int pass_tag, int batch_offset) -> Tensor");
+  m.def(
+      "matmul(Tensor a, Tensor b, Tensor? bias, str arithmetic, Tensor? draw, int pass_tag, "
+      "int batch_offset) -> Tensor");
+  m.def(
+      "gather_sum(Tensor x, Tensor offsets, Tensor indices, Tensor? weights, str arithmetic, "
+      "Tensor? draw, int pass_tag, int batch_offset) -> Tensor");
   m.def("round(Tensor x, str format, str rounding, Tensor? draw, int batch_offset) -> Tensor");
   m.def(
       "round_out(Tensor x, str format, str rounding, Tensor? draw, int batch_offset, Tensor(a!) "
@@ -51,6 +66,6 @@ STABLE_TORCH_LIBRARY(fpdet, m) {
   m.def("use_elementwise_kernels(bool value) -> ()");
   m.def("convolution_has_kernel(str dtype, str arithmetic) -> bool");
   m.def("round_has_kernel(str dtype, str format, str rounding) -> bool");
-  m.def("add_has_kernel(str dtype, str arithmetic) -> bool");
+  m.def("binary_has_kernel(str dtype, str operation, str arithmetic) -> bool");
   m.def("sgd_has_kernel(str dtype, str arithmetic) -> bool");
 }

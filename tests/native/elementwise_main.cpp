@@ -92,24 +92,48 @@ void round(Scalar scalar, const std::string& dtype, const std::string& format,
   }
 }
 
+/// Operands that lie as the result, and those of one row, one column or one number for all.
+template <class T>
+void binaries(Scalar scalar, const std::string& dtype, const std::string& words,
+              const Arithmetic& arithmetic, const std::vector<T>& x, const std::vector<T>& y,
+              Failures& failures) {
+  constexpr int64_t kColumns = 29;
+  const double number = soft_round(-2.7, arithmetic.format, Rounding::NearestEven);
+  const cpu::BinaryOperand whole{x.data(), 0, 1, {kColumns}}, row{y.data(), 0, 1, {0}},
+      column{y.data(), 0, 0, {kColumns}}, one{nullptr, number, 0, {0}};
+  const std::pair<const char*, cpu::BinaryOperand> seconds[] = {
+      {"whole", {y.data(), 0, 1, {kColumns}}}, {"row", row}, {"column", column}, {"number", one}};
+  for (int operation = 0; operation < 4; ++operation) {
+    for (const auto& [name, second] : seconds) {
+      cpu::BinaryCall call{scalar,     BinaryOperation{operation},
+                           arithmetic, {5, 6, kPassAdd, 7},
+                           kCount,     kColumns,
+                           kColumns,   {kCount / kColumns},
+                           whole,      second,
+                           nullptr};
+      // Not every pair for every operation: the reader and the operation meet nowhere.
+      if (operation % 2 == 1) std::swap(call.a, call.b);
+      compare(
+          std::string(kBinaryWords[operation]) + "/" + name + "/" + dtype + "/" + words,
+          [&](bool slow) {
+            std::vector<T> out(x.size());
+            call.out = out.data();
+            slow ? cpu::slow_binary(call, serial) : cpu::fast_binary(call, in_pieces);
+            return std::vector<std::vector<T>>{out};
+          },
+          failures);
+    }
+  }
+}
+
 template <class T>
 void steps(Scalar scalar, const std::string& dtype, const std::string& words, Failures& failures) {
   Generator random(2);
   const std::vector<T> x = values<T>(random, kCount), y = values<T>(random, kCount),
                        z = values<T>(random, kCount);
   const Arithmetic arithmetic = parse_arithmetic(words).resolve(scalar == Scalar::Float64);
-  cpu::AddCall add{scalar,   arithmetic, {5, 6, kPassAdd, 7}, kCount, kCount / 7, x.data(),
-                   y.data(), nullptr};
-  if (!cpu::fast_add_covers(add)) return;
-  compare(
-      "add/" + dtype + "/" + words,
-      [&](bool slow) {
-        std::vector<T> out(x.size());
-        add.out = out.data();
-        slow ? cpu::slow_add(add, serial) : cpu::fast_add(add, in_pieces);
-        return std::vector<std::vector<T>>{out};
-      },
-      failures);
+  if (!cpu::fast_sgd_covers({scalar, {}, arithmetic, {}, {}})) return;
+  binaries(scalar, dtype, words, arithmetic, x, y, failures);
   for (const bool first : {false, true}) {
     const SgdScalars scalars{0.1, 0.9, 0.2, 1e-3, 3.0, true, first, first};
     compare(

@@ -30,7 +30,7 @@ bool covers(const Task& task) {
 bool suits(const Task& task) {
   const int64_t lanes = double_accumulator(task) ? kLanes<double> : kLanes<float>;
   const int64_t filled = ceil_div(task.rows, lanes) * lanes;
-  return !task.problem.out.col_digit_is_sample && task.terms >= 32 * schedule_of(task).runs() &&
+  return !task.problem.out.has_samples() && task.terms >= 32 * schedule_of(task).runs() &&
          4 * task.rows >= 3 * filled;
 }
 

@@ -58,7 +58,7 @@ bool covers_joined(const Task& task) {
 bool suits(const Task& task) {
   const Parts parts(task);
   const int64_t width = all_columns(parts).x[2], terms = all_terms(parts);
-  const bool samples = task.problem.out.col_digit_is_sample;
+  const bool samples = task.problem.out.has_samples();
   if (task.rows <= 2) return width >= 4 && (samples || terms <= kMostTermsOfWeights);
   const int64_t lanes = double_accumulator(task) ? kLanes<double> : kLanes<float>;
   int64_t runs = 0;

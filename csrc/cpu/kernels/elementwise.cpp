@@ -2,7 +2,7 @@
 // The elementwise kernels of one instruction set, as a table of functions. Takes nothing out of
 // line from the standard library (see contraction.cpp).
 #include "../../core/environment.h"
-#include "add.h"
+#include "binary.h"
 #include "elementwise_table.h"
 #include "emulated_elementwise.h"
 #include "round.h"
@@ -15,9 +15,10 @@ const cpu::ElementwiseKernels& elementwise_kernels() {
       [](const void* task, int64_t begin, int64_t end) {
         run_round(*static_cast<const RoundTask*>(task), begin, end);
       },
-      [](const void* task, int64_t begin, int64_t end) {
-        const AddTask& add = *static_cast<const AddTask*>(task);
-        add.emulated ? run_emulated_add(add, begin, end) : run_add(add, begin, end);
+      [](const void* task, const cpu::BinaryRow& row, int64_t begin, int64_t end) {
+        const BinaryTask& binary = *static_cast<const BinaryTask*>(task);
+        binary.emulated ? run_emulated_binary(binary, row, begin, end)
+                        : run_binary(binary, row, begin, end);
       },
       [](const void* task, const void* pointers, int64_t begin, int64_t end) {
         const SgdTask& sgd = *static_cast<const SgdTask*>(task);

@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: MIT
 // The elementwise kernels of one instruction set, as plain pointers: a task (elementwise_task.h)
-// travels as void*. Each runs the elements [begin, end).
+// travels as void*. Each runs the elements [begin, end), of one row or tensor where it is given.
 #pragma once
 
 #include <cstdint>
+
+#include "binary_row.h"
 
 namespace fpdet::cpu {
 
 struct ElementwiseKernels {
   void (*round)(const void* task, int64_t begin, int64_t end);
-  void (*add)(const void* task, int64_t begin, int64_t end);
+  void (*binary)(const void* task, const BinaryRow& row, int64_t begin, int64_t end);
   void (*sgd)(const void* task, const void* tensor, int64_t begin, int64_t end);
 };
 

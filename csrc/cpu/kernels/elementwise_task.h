@@ -2,6 +2,7 @@
 // What the elementwise kernels work on.
 #pragma once
 
+#include "../../core/binary.h"
 #include "../../core/element.h"
 #include "../../core/pattern.h"
 #include "../../core/sgd.h"
@@ -34,8 +35,9 @@ struct Conversion {
   PatternFormat<Binary64> format64;
 };
 
-struct AddTask {
+struct BinaryTask {
   Scalar scalar = Scalar::Float32;
+  BinaryOperation operation = BinaryOperation::Add;
   bool wide = false;      ///< the accumulator is float64, not float32
   bool emulated = false;  ///< its operations are no instructions
   bool converts = false;  ///< the element type does not hold the accumulator's values
@@ -43,9 +45,6 @@ struct AddTask {
   Conversion conversion;
   Source source;
   bool stream = false;
-  const void* a = nullptr;
-  const void* b = nullptr;
-  void* out = nullptr;
 };
 
 /// The elements of one tensor, which is a sample of its own; no buffer without momentum.

@@ -90,17 +90,38 @@ FPDET_INLINE void for_runs(RandomEvents& random, int64_t first, int64_t count, c
   }
 }
 
-/// a = a + b.
+/// a = a op b.
 template <class Ops>
-[[gnu::noinline]] void add_block(const Ops& given, Surroundings& at, int64_t first, int64_t count,
-                                 Block& a, const Block& b) {
+[[gnu::noinline]] void binary_block(const Ops& given, BinaryOperation operation, Surroundings& at,
+                                    int64_t first, int64_t count, Block& a, const Block& b) {
   const Ops ops = given;
   for_runs(at.random, first, count, [&](int64_t i) {
-    const Doubles sum =
-        ops.add(load_vector<Doubles>(a.x + i), load_vector<Doubles>(b.x + i), 0, at.random);
-    const Doubles x = at.stored(sum, 1);
-    std::memcpy(a.x + i, &x, sizeof x);
+    const Doubles x = load_vector<Doubles>(a.x + i), y = load_vector<Doubles>(b.x + i);
+    Doubles result;
+    if (operation == BinaryOperation::Multiply) {
+      result = ops.mul(x, y, 0, at.random);
+    } else if (operation == BinaryOperation::Divide) {
+      result = ops.div(x, y, 0, at.random);
+    } else {
+      result = ops.add(x, operation == BinaryOperation::Subtract ? -y : y, 0, at.random);
+    }
+    const Doubles stored = at.stored(result, 1);
+    std::memcpy(a.x + i, &stored, sizeof stored);
   });
+}
+
+/// Elements of a binary operation's operand.
+void read_block(Scalar scalar, const cpu::BinarySource& from, int64_t first, int64_t count,
+                Block& to) {
+  if (from.data != nullptr && from.column != 0) {
+    return widen_block(scalar, from.data, first, count, to);
+  }
+  double number = from.number;
+  if (from.data != nullptr) {
+    with_narrow_scalar(scalar,
+                       [&]<class S>(S) { number = widen(*static_cast<const S*>(from.data)); });
+  }
+  for (double& x : to.x) x = number;
 }
 
 /// The operations of core's SGD step.
@@ -166,7 +187,8 @@ RandomEvents random_of(const Arithmetic& arithmetic, const Source& source, uint3
 
 }  // namespace
 
-void run_emulated_add(const AddTask& task, int64_t begin, int64_t end) {
+void run_emulated_binary(const BinaryTask& task, const cpu::BinaryRow& row, int64_t begin,
+                         int64_t end) {
   with_emulated_ops(task.arithmetic, [&]<class Ops>(const Ops& ops) {
     const EnvironmentGuard guard(Ops::kAmbient);
     Surroundings at{random_of(task.arithmetic, task.source, task.converts ? 3 : 1),
@@ -174,10 +196,10 @@ void run_emulated_add(const AddTask& task, int64_t begin, int64_t end) {
     Block a, b;
     for (int64_t i = begin; i < end; i += kBlock) {
       const int64_t count = end - i < kBlock ? end - i : kBlock;
-      widen_block(task.scalar, task.a, i, count, a);
-      widen_block(task.scalar, task.b, i, count, b);
-      add_block(ops, at, i, count, a, b);
-      narrow_block(task.scalar, a, i, count, task.out);
+      read_block(task.scalar, row.a, i, count, a);
+      read_block(task.scalar, row.b, i, count, b);
+      binary_block(ops, task.operation, at, row.first + i, count, a, b);
+      narrow_block(task.scalar, a, i, count, row.out);
     }
   });
 }

@@ -166,7 +166,7 @@ class EmulatedRunner {
       for (int64_t l = 0; l < kDoubleLanes; ++l) {
         const int64_t c = at_most(v * kDoubleLanes + l, cols_ - 1);
         const Digits col = task_.problem.cols.decode(first_col_ + c);
-        samples[l] = static_cast<uint32_t>(task_.batch_offset + out.sample(col));
+        samples[l] = static_cast<uint32_t>(task_.batch_offset + out.sample(group_, col));
         elements_[v * kDoubleLanes + l] = out.element(group_, Digits{{0, 0, 0, 0}}, col);
       }
       keys_[v] =

@@ -97,11 +97,11 @@ class ExactSettler {
   uint32_t random_of(Unsettled& at) {
     if (task_.arithmetic.rounding != Rounding::Stochastic) return 0;
     const Output& out = task_.problem.out;
-    at.random =
-        RandomBits(task_.arithmetic.stochastic,
-                   element_key(task_.seed, task_.counter, task_.pass,
-                               static_cast<uint32_t>(task_.batch_offset + out.sample(at.col)),
-                               static_cast<uint64_t>(out.element(at.group, at.row, at.col))));
+    at.random = RandomBits(
+        task_.arithmetic.stochastic,
+        element_key(task_.seed, task_.counter, task_.pass,
+                    static_cast<uint32_t>(task_.batch_offset + out.sample(at.group, at.col)),
+                    static_cast<uint64_t>(out.element(at.group, at.row, at.col))));
     return at.random.at(2 * task_.terms + 1);
   }
 

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: MIT
+// The rows of a binary operation (elementwise.h), one after the other.
+#pragma once
+
+#include <algorithm>
+
+#include "elementwise.h"
+#include "kernels/binary_row.h"
+
+namespace fpdet::cpu {
+
+/// f(row, from, to) for the parts of rows that the elements [begin, end) of a call lie in.
+template <class F>
+void for_rows(const BinaryCall& call, int64_t begin, int64_t end, const F& f) {
+  const auto element_bytes =
+      with_scalar(call.scalar, []<class T>(T) { return static_cast<int64_t>(sizeof(T)); });
+  const auto at_row = [&](const BinaryOperand& operand, int64_t number) {
+    int64_t place = 0;
+    for (size_t d = call.rows.size(); d-- > 0;) {
+      place += number % call.rows[d] * operand.strides[d];
+      number /= call.rows[d];
+    }
+    const char* data = static_cast<const char*>(operand.data);
+    return BinarySource{data == nullptr ? nullptr : data + place * element_bytes, operand.number,
+                        operand.column};
+  };
+  while (begin < end) {
+    const int64_t number = begin / call.columns, first = number * call.columns;
+    const int64_t stop = std::min(end, first + call.columns);
+    const BinaryRow row{at_row(call.a, number), at_row(call.b, number),
+                        static_cast<char*>(call.out) + first * element_bytes, first};
+    f(row, begin - first, stop - first);
+    begin = stop;
+  }
+}
+
+}  // namespace fpdet::cpu

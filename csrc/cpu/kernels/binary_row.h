@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: MIT
+// One row of a binary operation, as plain pointers: the same type for every instruction set.
+#pragma once
+
+#include <cstdint>
+
+namespace fpdet::cpu {
+
+struct BinarySource {
+  const void* data = nullptr;  ///< of the row's first element; null: the number
+  double number = 0;           ///< a member of the accumulator's format
+  int64_t column = 1;          ///< places from one column to the next: 0 or 1
+};
+
+struct BinaryRow {
+  BinarySource a, b;
+  void* out = nullptr;
+  int64_t first = 0;  ///< number of the row's first element
+};
+
+}  // namespace fpdet::cpu
