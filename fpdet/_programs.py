@@ -4,7 +4,7 @@ Both are opaque to torch.compile, so a compiled graph runs the same lines as eag
 differentiated runs the same lines again, step by step above autograd, where each step has its own derivative.
 """
 
-import json
+import ast
 from functools import lru_cache
 
 import torch
@@ -71,7 +71,18 @@ def _conversion(text, dtype):
 
 @lru_cache(maxsize=4096)
 def _attributes(text):
-    return {key: tuple(v) if isinstance(v, list) else v for key, v in json.loads(text).items()}
+    """The inverse of `_spelled`."""
+    found = {}
+    for part in text.split("; ") if text else ():
+        key, _, value = part.partition("=")
+        value = ast.literal_eval(value)
+        found[key] = tuple(value) if isinstance(value, list) else value
+    return found
+
+
+def _spelled(attributes):
+    """Numbers and lists of ints as text: an op's argument."""
+    return "; ".join([f"{key}={value!r}" for key, value in attributes.items()])
 
 
 def _pass_texts(text):
@@ -180,5 +191,5 @@ def run(name, tensors, attributes, numbers):
     given = [x for x in tensors if x is not None]
     present = [x is not None for x in tensors]
     text = as_arithmetic(arithmetic).text
-    outputs = _ops.ops.program.default(name, given, present, json.dumps(attributes), text, draw, offset)
+    outputs = _ops.ops.program.default(name, given, present, _spelled(attributes), text, draw, offset)
     return outputs[: PROGRAMS[name].results]
