@@ -17,6 +17,7 @@ _PUBLIC = {
     "arithmetic": ("fpdet._context", "arithmetic"),
     "build_info": ("fpdet._build", "build_info"),
     "capabilities": ("fpdet._capabilities", "capabilities"),
+    "checkpoint_contexts": ("fpdet._context", "checkpoint_contexts"),
     "convert": ("fpdet._convert", "convert"),
     "core": ("fpdet.core", None),
     "coverage": ("fpdet._coverage", "coverage"),
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from fpdet._arithmetic import Arithmetic, Format, PassArithmetic
     from fpdet._build import build_info
     from fpdet._capabilities import capabilities
-    from fpdet._context import arithmetic
+    from fpdet._context import arithmetic, checkpoint_contexts
     from fpdet._convert import convert
     from fpdet._coverage import coverage
     from fpdet._digest import digest, ulp_distance

@@ -7,6 +7,7 @@ would compute without a stated order.
 """
 
 import warnings
+from contextlib import contextmanager, nullcontext
 
 import torch
 from torch.overrides import TorchFunctionMode
@@ -53,8 +54,9 @@ class arithmetic(TorchFunctionMode):  # noqa: N801 (read as a word: with fpdet.a
         self.stream = _stream.new(self.value.seed if seed is None else seed)
         self.generator = None if seed is None else random.Generator(seed)
         self._below = []
-        self._trusted = 0
         self._generators = {}
+        self._trusted = self._replays = 0
+        self._replaying = False
 
     def state_dict(self):
         """How far the context has drawn."""
@@ -86,8 +88,34 @@ class arithmetic(TorchFunctionMode):  # noqa: N801 (read as a word: with fpdet.a
 
         return _table.call(self, function, args, kwargs or {})
 
+    @contextmanager
+    def again(self):
+        """The upper mode alone, entered once more, by autograd."""
+        TorchFunctionMode.__enter__(self)
+        self._replays += 1
+        try:
+            yield
+        finally:
+            self._replays -= 1
+            TorchFunctionMode.__exit__(self, None, None, None)
+
+    def _refuse_a_second_draw(self):
+        if self._replays and not self._replaying:
+            raise RuntimeError(
+                "backward recomputes an op that draws random numbers, and would draw others than forward did; expected "
+                "torch.utils.checkpoint.checkpoint(..., context_fn=fpdet.checkpoint_contexts)"
+            )
+
+    def drawing(self):
+        """The generator of what is drawn besides roundings, or None."""
+        if self.generator is not None:
+            self._refuse_a_second_draw()
+        return self.generator
+
     def keywords(self):
         """What an op of fpdet called in the place of torch's is given."""
+        if self.value.draws:
+            self._refuse_a_second_draw()
         return {"arithmetic": self.value, "stream": self.stream}
 
     def uncovered(self, name):
@@ -100,6 +128,34 @@ class arithmetic(TorchFunctionMode):  # noqa: N801 (read as a word: with fpdet.a
             raise UncoveredOpError(message)
         if self.on_missing == "warn":
             warnings.warn(message, stacklevel=5)
+
+
+def checkpoint_contexts():
+    """For ``torch.utils.checkpoint.checkpoint(..., context_fn=fpdet.checkpoint_contexts)``: what is recomputed draws the
+    random numbers that forward drew.
+
+    Returns:
+        Two context managers, of forward and of its recomputation.
+
+    Raises:
+        RuntimeError: outside ``with fpdet.arithmetic(...)``.
+    """
+    context = _current()
+    if context is None:
+        raise RuntimeError("checkpoint_contexts: expected to be called inside fpdet.arithmetic(...), got no context")
+    return nullcontext(), _replay(context, context.state_dict())
+
+
+@contextmanager
+def _replay(context, state):
+    now, before = context.state_dict(), context._replaying
+    context.load_state_dict(state)
+    context._replaying = True
+    try:
+        yield
+    finally:
+        context._replaying = before
+        context.load_state_dict(now)
 
 
 class layer(arithmetic):  # noqa: N801
@@ -118,7 +174,9 @@ class layer(arithmetic):  # noqa: N801
         self.generator = None if surrounding is None else surrounding.generator
         if draws and self.stream is not None:
             self.generator = random.Generator.over(self.stream)
-        self._trusted, self._generators = 0, {}
+        self._generators = {}
+        self._trusted = self._replays = 0
+        self._replaying = False
 
     def __enter__(self):
         return TorchFunctionMode.__enter__(self)
@@ -159,7 +217,7 @@ def innermost(stream=None):
     context = _current()
     if context is None:
         return DEFAULT, stream
-    return context.value, context.stream if stream is None else stream
+    return context.value, context.keywords()["stream"] if stream is None else stream
 
 
 def generator():
@@ -169,4 +227,4 @@ def generator():
         raise RuntimeError(
             "generator: expected an fpdet.random.Generator, or to be inside fpdet.arithmetic(..., seed=...), got neither"
         )
-    return context.generator
+    return context.drawing()

@@ -47,20 +47,19 @@ class TorchMachine(Machine):
         return _ops.ops.round.default(x, format, rounding, self._draw, self._offset).to(like.dtype)
 
     def amax(self, x, axis):
-        return torch.amax(x, axis, keepdim=True)
+        return torch.amax(x.detach(), axis, keepdim=True)
 
     def where(self, condition, a, b):
         return torch.where(condition, a, b)
 
     def expand(self, x, shape):
-        return x.expand(shape)
+        return _primitives.expand(x, shape, self._text, self._draw, self._next())
 
-    def permute(self, x, axes):
-        return x.permute(axes)
+    def pick(self, x, index):
+        return _primitives.gather_rows(x, index, self._text, self._draw, self._next())
 
     def on_weights(self):
-        machine = TorchMachine(self._tag, (self._weights_text,) * 2, self._draw, self._offset)
-        return machine
+        return TorchMachine(self._tag, (self._weights_text,) * 2, self._draw, self._offset)
 
 
 @lru_cache(maxsize=256)
@@ -113,10 +112,10 @@ def _program(name, tensors, present, attributes, arithmetic, draw, batch_offset)
     return _fresh(outputs, tensors)
 
 
-def _program_backward(name, needed, grads, tensors, present, outputs, attributes, arithmetic, draw, batch_offset):
-    inputs, kept = _spread(tensors, present), _with_result(name, outputs)
-    found = _backward(name, needed, grads, inputs, kept, attributes, arithmetic, draw, batch_offset)
-    return _fresh([g for g, wanted in zip(found, needed, strict=True) if wanted], [*tensors, *grads, *outputs])
+def _program_backward(name, needed, grads, tensors, present, kept, attributes, arithmetic, draw, batch_offset):
+    inputs, outputs = _spread(tensors, present), [*[None] * PROGRAMS[name].results, *kept]
+    found = _backward(name, needed, grads, inputs, outputs, attributes, arithmetic, draw, batch_offset)
+    return _fresh([g for g, wanted in zip(found, needed, strict=True) if wanted], [*tensors, *grads, *kept])
 
 
 def _fresh(outputs, inputs):
@@ -130,17 +129,14 @@ def _fresh(outputs, inputs):
     return results
 
 
-def _with_result(name, outputs):
-    """The outputs as the program returned them: where its working dtype is the operand's, what it keeps is its
-    result itself."""
-    program = PROGRAMS[name]
-    return [*outputs, outputs[0]] if len(outputs) == program.results and program.keeps_result else outputs
-
-
 def _setup(ctx, inputs, output):
     ctx.name, tensors, ctx.present, ctx.attributes, ctx.arithmetic, draw, ctx.offset = inputs
     ctx.count = len(tensors)
-    ctx.save_for_backward(*tensors, draw, *output)
+    # A result that backward does not want is not saved: the caller may change it in place. Where a program keeps its
+    # result and that is in the working dtype, the last output is both.
+    program = PROGRAMS[ctx.name]
+    kept = output[-1:] if program.keeps_result else output[program.results :]
+    ctx.save_for_backward(*tensors, draw, *kept)
     ctx.set_materialize_grads(False)
 
 
@@ -150,10 +146,11 @@ def _derivative(ctx, grads):
     if all(g is None for g in grads[:results]):
         return None, [None] * ctx.count, *nothing
     saved = ctx.saved_tensors
-    tensors, draw, outputs = list(saved[: ctx.count]), saved[ctx.count], list(saved[ctx.count + 1 :])
+    tensors, draw, kept = list(saved[: ctx.count]), saved[ctx.count], list(saved[ctx.count + 1 :])
     needed = _spread(ctx.needs_input_grad[1], ctx.present)
     needed = [bool(wanted) for wanted in needed]
-    grads = [torch.zeros_like(y) if g is None else g for g, y in zip(grads[:results], outputs, strict=False)]
+    if any(g is None for g in grads[:results]):  # of running statistics: nothing flows through them
+        grads = grads[:1]
     rest = (ctx.attributes, ctx.arithmetic, draw, ctx.offset)
     if torch.is_grad_enabled():
         inputs = _spread(tensors, ctx.present)
@@ -161,12 +158,27 @@ def _derivative(ctx, grads):
         found = _backward(ctx.name, needed, grads, inputs, again, *rest)
     else:
         op = _ops.ops.program_backward.default
-        wanted = iter(op(ctx.name, needed, grads, tensors, ctx.present, outputs, *rest))
+        wanted = iter(op(ctx.name, needed, list(grads[:results]), tensors, ctx.present, kept, *rest))
         found = [next(wanted) if each else None for each in needed]
     chosen = [g if wanted else None for g, wanted in zip(found, needed, strict=True)]
     return None, [g for g, here in zip(chosen, ctx.present, strict=True) if here], *nothing
 
 
+def _setup_unary(ctx, inputs, output):
+    x, ctx.function, ctx.arithmetic, draw, ctx.tag, ctx.offset = inputs
+    ctx.save_for_backward(x, output, draw)
+
+
+def _unary_derivative(ctx, grad):
+    """g * slope, by the steps of the function's own program, numbered from 64 * tag."""
+    x, y, draw = ctx.saved_tensors
+    machine = TorchMachine(64 * ctx.tag, (ctx.arithmetic,) * 2, draw, ctx.offset)
+    return machine.mul(grad, PROGRAMS[ctx.function].slope(machine, x, y)), None, None, None, None, None
+
+
+torch.library.register_autograd(
+    "fpdet::unary", _unary_derivative, setup_context=_setup_unary, lib=_ops._definitions
+)
 _ops._define(
     "program",
     "(str name, Tensor[] tensors, bool[] present, str attributes, str arithmetic, Tensor? draw, int batch_offset)"

@@ -12,6 +12,7 @@ covers a function, the Tensor method and the operator alike.
 import builtins
 import math
 from functools import lru_cache
+from types import FunctionType
 
 import torch
 from torch.nn import init
@@ -166,12 +167,12 @@ def _dropout(context, input, p=0.5, training=True, inplace=False):
 
 @covered("scaled_dot_product_attention")
 def _dot_product_attention(context, *args, **kwargs):
-    return F.scaled_dot_product_attention(*args, generator=context.generator, **kwargs, **context.keywords())
+    return F.scaled_dot_product_attention(*args, generator=context.drawing(), **kwargs, **context.keywords())
 
 
 @covered("multi_head_attention_forward")
 def _multi_head_attention(context, *args, **kwargs):
-    return F.multi_head_attention_forward(*args, generator=context.generator, **kwargs, **context.keywords())
+    return F.multi_head_attention_forward(*args, generator=context.drawing(), **kwargs, **context.keywords())
 
 
 @covered("pad")
@@ -292,7 +293,7 @@ def _generator(context, named=None):
             "generator: inside fpdet.arithmetic() without seed= nothing is drawn but roundings; "
             "expected fpdet.arithmetic(..., seed=...)"
         )
-    return context.generator
+    return context.drawing()
 
 
 def _shape(size):
@@ -459,15 +460,15 @@ def _wants_gradient(values):
 
 def call(context, function, args, kwargs):
     """A torch function, inside the context."""
-    if type(function) is _PROPERTY:  # first: the compiler cannot look it up
-        return function(*args, **kwargs)
+    if type(function) is _PROPERTY or isinstance(function, torch._ops.OpOverload):
+        return function(*args, **kwargs)  # the compiler cannot look up the one; the lower mode judges the other
     kind, adapter, name = TABLE.get(function, MISSING)
     if kind == "engine":
-        return function(*args, **kwargs)
+        return _engine(context, function, args, kwargs)
     if kind == "covered" and (name in RANDOM or floats(args) or floats(kwargs.values())):
         with torch._C.DisableTorchFunction(), trusted(context):
             return adapter(context, *args, **kwargs)
-    if kind in ("exact", "covered") or getattr(function, "namespace", None) == "fpdet":
+    if kind in ("exact", "covered"):
         with trusted(context):
             return function(*args, **kwargs)
     gradient = torch.is_grad_enabled() and _wants_gradient((*args, *kwargs.values()))
@@ -476,6 +477,29 @@ def call(context, function, args, kwargs):
         context.uncovered(name_of(function))
     with trusted(context):
         return function(*args, **kwargs)
+
+
+def _without_check(function):
+    """The same function of torch.autograd, which does not ask modes again."""
+    names = {**function.__globals__, "has_torch_function": lambda arguments: False}
+    return FunctionType(function.__code__, names, function.__name__, function.__defaults__, function.__closure__)
+
+
+_RUN = {f: _without_check(f) for f in (torch.autograd.backward, torch.autograd.grad)}
+
+
+def _engine(context, function, args, kwargs):
+    """Autograd runs inside the upper mode, so that what it recomputes (torch.utils.checkpoint) is fpdet's again."""
+    if torch.compiler.is_compiling() or (function not in _RUN and function is not torch.Tensor.backward):
+        return function(*args, **kwargs)
+    with context.again():
+        if function in _RUN:
+            return _RUN[function](*args, **kwargs)
+        return _tensor_backward(*args, **kwargs)
+
+
+def _tensor_backward(tensor, gradient=None, retain_graph=None, create_graph=False, inputs=None):
+    _RUN[torch.autograd.backward](tensor, gradient, retain_graph, create_graph, inputs=inputs)
 
 
 def name_of(function):
@@ -522,7 +546,7 @@ def below(context, op, args, kwargs):
         total = _accumulated(context, *args)
         return total if name == "add" else args[0].copy_(total)
     if name not in BELOW and (floats(args) or floats(kwargs.values())):
-        context.uncovered(f"aten.{op}, called below autograd,")
+        context.uncovered(f"{op}, called below autograd,")
     return op(*args, **kwargs)
 
 

@@ -5,6 +5,10 @@ import math
 from fpdet.programs import program
 
 
+def _normal_density(m, x):
+    return m.mul(m.unary("exp", m.mul(m.mul(x, x), -0.5)), 1.0 / math.sqrt(2.0 * math.pi))
+
+
 class _Function:
     """y = function(x); a subclass has the derivative, `slope(m, x, y)`.    dx = g * slope."""
 
@@ -102,6 +106,14 @@ class erf(_Function):
 
 
 @program
+class normal_cdf(_Function):
+    """slope = exp(-0.5 * (x*x)) * (1 / sqrt(2 pi))."""
+
+    def slope(m, x, y):
+        return _normal_density(m, x)
+
+
+@program
 class softplus(_Function):
     """slope = sigmoid(x)."""
 
@@ -123,8 +135,7 @@ class gelu(_Function):
     """slope = Phi(x) + x * (exp(-0.5 * (x*x)) * (1 / sqrt(2 pi)))    (Hendrycks, Gimpel, arXiv:1606.08415)."""
 
     def slope(m, x, y):
-        density = m.mul(m.unary("exp", m.mul(m.mul(x, x), -0.5)), 1.0 / math.sqrt(2.0 * math.pi))
-        return m.add(m.unary("normal_cdf", x), m.mul(x, density))
+        return m.add(m.unary("normal_cdf", x), m.mul(x, _normal_density(m, x)))
 
 
 @program

@@ -81,7 +81,8 @@ class Machine:
         raise NotImplementedError
 
     def amax(self, x, axis):
-        """The greatest element along `axis`, which stays, of size 1; NaN if one is."""
+        """The greatest element along `axis`, which stays, of size 1; NaN if one is. No gradient flows through it:
+        programs shift by it, and a shift changes nothing but rounding."""
         raise NotImplementedError
 
     def where(self, condition, a, b):
@@ -91,7 +92,8 @@ class Machine:
     def expand(self, x, shape):
         raise NotImplementedError
 
-    def permute(self, x, axes):
+    def pick(self, x, index):
+        """Rows `index` of x (T, D)."""
         raise NotImplementedError
 
     def on_weights(self):

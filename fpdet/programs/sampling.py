@@ -17,7 +17,7 @@ class pick:
     results = 1
 
     def forward(m, x, index, offsets, sources):
-        return (x[index],)
+        return (m.pick(x, index),)
 
     def backward(m, needed, grads, inputs, outputs):
         x, _, offsets, sources = inputs
@@ -58,7 +58,7 @@ class accumulate_rows:
 
     def backward(m, needed, grads, inputs, outputs):
         g, index = grads[0], inputs[2]
-        return (g if needed[0] else None, g[index] if needed[1] else None, None, None, None, None)
+        return (g if needed[0] else None, m.pick(g, index) if needed[1] else None, None, None, None, None)
 
 
 @program
