@@ -55,8 +55,7 @@ class arithmetic(TorchFunctionMode):  # noqa: N801 (read as a word: with fpdet.a
         self.generator = None if seed is None else random.Generator(seed)
         self._below = []
         self._generators = {}
-        self._trusted = self._replays = 0
-        self._replaying = False
+        self._trusted = 0
 
     def state_dict(self):
         """How far the context has drawn."""
@@ -92,30 +91,15 @@ class arithmetic(TorchFunctionMode):  # noqa: N801 (read as a word: with fpdet.a
     def again(self):
         """The upper mode alone, entered once more, by autograd."""
         TorchFunctionMode.__enter__(self)
-        self._replays += 1
+        before, _stream.drawing.refused = _stream.drawing.refused, True
         try:
             yield
         finally:
-            self._replays -= 1
+            _stream.drawing.refused = before
             TorchFunctionMode.__exit__(self, None, None, None)
-
-    def _refuse_a_second_draw(self):
-        if self._replays and not self._replaying:
-            raise RuntimeError(
-                "backward recomputes an op that draws random numbers, and would draw others than forward did; expected "
-                "torch.utils.checkpoint.checkpoint(..., context_fn=fpdet.checkpoint_contexts)"
-            )
-
-    def drawing(self):
-        """The generator of what is drawn besides roundings, or None."""
-        if self.generator is not None:
-            self._refuse_a_second_draw()
-        return self.generator
 
     def keywords(self):
         """What an op of fpdet called in the place of torch's is given."""
-        if self.value.draws:
-            self._refuse_a_second_draw()
         return {"arithmetic": self.value, "stream": self.stream}
 
     def uncovered(self, name):
@@ -148,13 +132,13 @@ def checkpoint_contexts():
 
 @contextmanager
 def _replay(context, state):
-    now, before = context.state_dict(), context._replaying
+    now, before = context.state_dict(), _stream.drawing.refused
     context.load_state_dict(state)
-    context._replaying = True
+    _stream.drawing.refused = False
     try:
         yield
     finally:
-        context._replaying = before
+        _stream.drawing.refused = before
         context.load_state_dict(now)
 
 
@@ -175,8 +159,7 @@ class layer(arithmetic):  # noqa: N801
         if draws and self.stream is not None:
             self.generator = random.Generator.over(self.stream)
         self._generators = {}
-        self._trusted = self._replays = 0
-        self._replaying = False
+        self._trusted = 0
 
     def __enter__(self):
         return TorchFunctionMode.__enter__(self)
@@ -217,7 +200,7 @@ def innermost(stream=None):
     context = _current()
     if context is None:
         return DEFAULT, stream
-    return context.value, context.keywords()["stream"] if stream is None else stream
+    return context.value, context.stream if stream is None else stream
 
 
 def generator():
@@ -227,4 +210,4 @@ def generator():
         raise RuntimeError(
             "generator: expected an fpdet.random.Generator, or to be inside fpdet.arithmetic(..., seed=...), got neither"
         )
-    return context.drawing()
+    return context.generator

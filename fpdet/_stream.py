@@ -1,6 +1,17 @@
 """Streams of random bits: an int64 tensor (seed, counter), advanced by every call that draws from it."""
 
+import threading
+
 import torch
+
+
+class _Drawing(threading.local):
+    """refused: autograd is running, where nothing may draw anew (`fpdet.checkpoint_contexts`)."""
+
+    refused = False
+
+
+drawing = _Drawing()
 
 
 @torch.library.custom_op("fpdet::stream_advance", mutates_args=("stream",))
@@ -32,4 +43,18 @@ def draw_from(stream, draws):
         raise ValueError(
             f"stream: expected an int64 tensor of shape (2,), got {stream.dtype} of shape {tuple(stream.shape)}"
         )
-    return stream_advance(stream) if draws else None
+    return advance(stream) if draws else None
+
+
+def advance(stream):
+    """What one call draws with.
+
+    Raises:
+        RuntimeError: autograd recomputes the call.
+    """
+    if not torch.compiler.is_compiling() and drawing.refused:
+        raise RuntimeError(
+            "backward recomputes an op that draws random numbers, and would draw others than forward did; expected "
+            "torch.utils.checkpoint.checkpoint(..., context_fn=fpdet.checkpoint_contexts)"
+        )
+    return stream_advance(stream)

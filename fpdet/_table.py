@@ -167,12 +167,12 @@ def _dropout(context, input, p=0.5, training=True, inplace=False):
 
 @covered("scaled_dot_product_attention")
 def _dot_product_attention(context, *args, **kwargs):
-    return F.scaled_dot_product_attention(*args, generator=context.drawing(), **kwargs, **context.keywords())
+    return F.scaled_dot_product_attention(*args, generator=context.generator, **kwargs, **context.keywords())
 
 
 @covered("multi_head_attention_forward")
 def _multi_head_attention(context, *args, **kwargs):
-    return F.multi_head_attention_forward(*args, generator=context.drawing(), **kwargs, **context.keywords())
+    return F.multi_head_attention_forward(*args, generator=context.generator, **kwargs, **context.keywords())
 
 
 @covered("pad")
@@ -293,7 +293,7 @@ def _generator(context, named=None):
             "generator: inside fpdet.arithmetic() without seed= nothing is drawn but roundings; "
             "expected fpdet.arithmetic(..., seed=...)"
         )
-    return context.drawing()
+    return context.generator
 
 
 def _shape(size):

@@ -52,7 +52,7 @@ def _words(shape, words, generator, batch_offset, first_event=0, draw=None):
     """int64 (*shape, words) of uniform 32-bit numbers; the first axis of `shape` counts samples."""
     shape = tuple(shape)
     if draw is None:
-        draw = _stream.stream_advance((generator or _context.generator()).state)
+        draw = _stream.advance((generator or _context.generator()).state)
     samples = shape[0] if shape else 1
     elements = prod(shape[1:])
     found = _ops.ops.random_words.default(draw, samples, elements, words, first_event, _TAG, batch_offset)
@@ -90,7 +90,7 @@ def normal(size, mean=0.0, std=1.0, *, dtype=torch.float32, generator=None, batc
     Attempt j of an element takes events 2j and 2j + 1; its u and v are odd multiples of 2^-23 in (-1, 1).
     """
     shape = tuple(size)
-    draw = _stream.stream_advance((generator or _context.generator()).state)
+    draw = _stream.advance((generator or _context.generator()).state)
     result = torch.zeros(shape)
     pending = torch.ones(shape, dtype=torch.bool)
     first = 0
