@@ -23,6 +23,9 @@ STABLE_TORCH_LIBRARY(fpdet, m) {
       "grad_weight, Tensor? draw, int[] pass_tags, int batch_offset) -> Tensor[]");
   m.def("channel_sum(Tensor grad_output, str arithmetic, Tensor? draw, int pass_tag) -> Tensor");
   m.def("add(Tensor a, Tensor b, str arithmetic, Tensor? draw, int pass_tag) -> Tensor");
+  m.def(
+      "unary(Tensor x, str function, str arithmetic, Tensor? draw, int pass_tag, int batch_offset) "
+      "-> Tensor");
   m.def("round(Tensor x, str format, str rounding, Tensor? draw, int batch_offset) -> Tensor");
   m.def(
       "round_out(Tensor x, str format, str rounding, Tensor? draw, int batch_offset, Tensor(a!) "
@@ -46,6 +49,9 @@ STABLE_TORCH_LIBRARY(fpdet, m) {
   m.def("exact_stages() -> int[]");
   m.def("take_work_memory() -> int[]");
   m.def("use_elementwise_kernels(bool value) -> ()");
+  m.def("use_function_kernels(bool value) -> ()");
+  m.def("unary_functions() -> str[]");
+  m.def("unary_covers(str function, str dtype, str arithmetic) -> bool");
   m.def("convolution_has_kernel(str dtype, str arithmetic) -> bool");
   m.def("round_has_kernel(str dtype, str format, str rounding) -> bool");
   m.def("add_has_kernel(str dtype, str arithmetic) -> bool");
