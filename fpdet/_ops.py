@@ -96,6 +96,10 @@ def _fake_add(a, b, arithmetic, draw, pass_tag):
     return torch.empty_like(a)
 
 
+def _fake_unary(x, function, arithmetic, draw, pass_tag, batch_offset):
+    return torch.empty_like(x)
+
+
 def _fake_round(x, format, rounding, draw, batch_offset):
     return torch.empty_like(x)
 
@@ -412,6 +416,7 @@ def _register():
     _describe("channel_sum", _fake_channel_sum, _channel_sum_backward, _setup_channel_sum)
     _describe("add", _fake_add, lambda ctx, grad: (grad, grad, None, None, None), _no_context)
     _describe("round", _fake_round, lambda ctx, grad: (grad, None, None, None, None), _no_context)
+    _describe("unary", _fake_unary)
     _describe("round_out", lambda *arguments: None)
 
 

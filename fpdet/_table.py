@@ -574,5 +574,5 @@ def _accumulated(context, a, b):
 
     arithmetic = context.value
     text = _ops.arithmetic_of_pass(arithmetic.text, _ops.GRAD_INPUT)
-    draw = _stream.draw_from(context.stream, arithmetic.draws)
+    draw = _stream.stream_advance(context.stream) if arithmetic.draws else None
     return _ops.ops.add.default(a, b, text, draw, ACCUMULATE)

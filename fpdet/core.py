@@ -21,6 +21,7 @@ from fpdet import _core
 
 __all__ = [
     "FORMATS",
+    "FUNCTIONS",
     "ORDERS",
     "ROUNDINGS",
     "add",
@@ -29,22 +30,38 @@ __all__ = [
     "div",
     "dot",
     "dot_exact",
+    "erf",
+    "exp",
+    "expm1",
     "fma",
     "format_info",
+    "function",
+    "gelu",
+    "log",
+    "log1p",
     "mul",
+    "normal_cdf",
     "parse_arithmetic",
     "parse_order",
     "parse_rounding",
     "philox",
     "random_bits",
+    "reciprocal",
     "reduce",
     "round",
+    "rsqrt",
+    "sigmoid",
+    "silu",
+    "softplus",
+    "sqrt",
     "sum_exact",
+    "tanh",
     "tree",
 ]
 
 ROUNDINGS: tuple[str, ...] = _core.ROUNDINGS
 ORDERS: tuple[str, ...] = _core.ORDERS
+FUNCTIONS: tuple[str, ...] = _core.FUNCTIONS
 FORMATS: dict[str, dict[str, Any]] = _core.FORMATS
 
 parse_arithmetic = _core.parse_arithmetic
@@ -55,7 +72,7 @@ random_bits = _core.random_bits
 canary = _core.canary
 
 # Pass tags of the random streams (csrc/core/random.h).
-_PASS_FORWARD, _PASS_ADD, _PASS_ROUND = 0, 4, 6
+_PASS_FORWARD, _PASS_ADD, _PASS_ROUND, _PASS_UNARY = 0, 4, 6, 9
 
 
 def _operand(x: ArrayLike, name: str) -> NDArray:
@@ -168,6 +185,38 @@ def fma(
 ) -> NDArray:
     """round(x * y + z), rounded once."""
     return _elementwise("fma", {"x": x, "y": y, "z": z}, format, rounding, options, _PASS_ADD)
+
+
+def function(
+    name: str, x: ArrayLike, format: str = "float32", rounding: str = "nearest_even", **options: Any
+) -> NDArray:
+    """round(name(x)), correctly rounded; ``name`` is one of ``FUNCTIONS``.
+
+    x is float32 or float16 and ``format`` lies inside float32; sqrt, rsqrt and reciprocal take all.
+    """
+    options = dict(options)
+    counter, batch_offset = options.pop("counter", 0), options.pop("batch_offset", 0)
+    words = _rounding(rounding, **_stochastic_options(name, options))
+    (array,), dtype = _operands(x=x)
+    out = _output(array.shape, dtype, format)
+    size = _sample_size(out.shape)
+    _core.function(name, array, out, format, words, counter, _PASS_UNARY, batch_offset, size)
+    return out[()]
+
+
+def _named(name: str):
+    def call(x: ArrayLike, format: str = "float32", rounding: str = "nearest_even", **options: Any) -> NDArray:
+        return function(name, x, format, rounding, **options)
+
+    call.__name__ = call.__qualname__ = name
+    call.__doc__ = f"round({name}(x)), as ``function``."
+    return call
+
+
+erf, exp, expm1, gelu = map(_named, ("erf", "exp", "expm1", "gelu"))
+log, log1p, normal_cdf = map(_named, ("log", "log1p", "normal_cdf"))
+reciprocal, rsqrt, sqrt = map(_named, ("reciprocal", "rsqrt", "sqrt"))
+sigmoid, silu, softplus, tanh = map(_named, ("sigmoid", "silu", "softplus", "tanh"))
 
 
 def _rows(operands: dict[str, ArrayLike]) -> tuple[list[NDArray], np.dtype, tuple[int, ...], int]:

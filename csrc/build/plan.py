@@ -43,7 +43,7 @@ if platform.machine() in ("x86_64", "AMD64"):
     }
 
 # Kernels that were slower at -O2. The others are written out in vectors; for them -O3 is mostly a longer build.
-KERNELS_AT_O3 = {"broadcast.cpp", "emulated.cpp", "exact.cpp"}
+KERNELS_AT_O3 = {"broadcast.cpp", "emulated.cpp", "exact.cpp", "functions.cpp"}
 
 TORCH_TARGET = "0x020a000000000000"  # the stable ABI of torch 2.10: one binary for it and everything later
 DEFAULT_CUDA_ARCHITECTURES = "8.0;9.0+PTX"

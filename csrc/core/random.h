@@ -121,7 +121,7 @@ enum class Operation : uint32_t {
   Fma = 3,
   Divide = 4,
   Convert = 5,
-  Exact = 6
+  Exact = 6  // from 16 on: the functions of functions.h
 };
 
 // R as a hash of the operands: one chained Philox call for the binary64 pattern of each, starting

@@ -19,6 +19,7 @@
 #include "../core/canary.h"
 #include "../core/environment.h"
 #include "../core/exact.h"
+#include "../core/functions.h"
 #include "../core/permutation.h"
 #include "../core/reduce.h"
 #include "../core/words.h"
@@ -206,6 +207,86 @@ void elementwise(const std::string& operation_word, const std::vector<py::array>
   }
 }
 
+Function parse_function(const std::string& text) {
+  std::string known;
+#define FPDET_ROW(enumerator, word, stem, code)  \
+  if (text == word) return Function::enumerator; \
+  known += known.empty() ? word : std::string(", ") + word;
+  FPDET_FUNCTIONS(FPDET_ROW)
+#undef FPDET_ROW
+  throw std::invalid_argument("function: expected one of " + known + "; got '" + text + "'");
+}
+
+// Operand and format inside float32, or an algebraic function.
+void check_function(Function f, const std::string& word, const Source& x, const Format& format) {
+  if (is_algebraic(f) || (x.fits(kFloat32) && embeds(format, kFloat32))) return;
+  throw py::type_error(word + ": expected float32 or float16 and a format inside float32, got " +
+                       to_string(x.own_format()) + " and " + to_string(format));
+}
+
+template <Function F>
+FPDET_NOINLINE void function_chunk(const Arith& arith, const Place& place, const Source& source,
+                                   const Sink& sink, int64_t first, int64_t count) {
+  double operand[kChunk];
+  double result[kChunk];
+  source.load(first, count, operand);
+  const Arithmetic& a = arith.arithmetic();
+  for (int64_t i = 0; i < count; ++i) {
+    RandomBits random = place.bits(a.stochastic, a.rounding, first + i);
+    result[i] = rounded_function<F>(operand[i], arith, random);
+  }
+  sink.store(first, count, result);
+}
+
+void function(const std::string& word, const py::array& x, py::array out,
+              const std::string& format_word, const std::string& rounding_words, uint64_t counter,
+              uint32_t pass, int64_t batch_offset, int64_t sample_size) {
+  const Function f = parse_function(word);
+  const ParsedRounding rounding = parse_rounding(rounding_words);
+  const Format format = parse_format(format_word);
+  const Source source(x, word.c_str());
+  check_function(f, word, source, format);
+  if (source.size() != out.size()) throw py::value_error(word + ": expected arrays of one size");
+  if (!embeds(format, Source(out, "out").own_format())) {
+    throw py::value_error("out: expected a type that holds every " + format_word);
+  }
+  const Arith arith(Arithmetic{rounding.rounding, format, true, rounding.stochastic}, false);
+  const Place place{counter, pass, batch_offset, std::max<int64_t>(sample_size, 1)};
+  const Sink sink(out);
+  const int64_t size = out.size();
+  const py::gil_scoped_release unlocked;
+  const EnvironmentGuard guard(Rounding::NearestEven);
+  with_function(f, [&]<Function F>() {
+    for (int64_t first = 0; first < size; first += kChunk) {
+      function_chunk<F>(arith, place, source, sink, first, std::min(kChunk, size - first));
+    }
+  });
+}
+
+// What evaluate() knows of f(x): a number, or (negative, exponent, significand of 128 bits, the
+// last of them jammed) and whether its test succeeded.
+py::object function_digits(const std::string& word, double x) {
+  const Function f = parse_function(word);
+  FunctionValue value{};
+  bool succeeded = true;
+  {
+    const EnvironmentGuard guard(Rounding::NearestEven);
+    with_function(f, [&]<Function F>() {
+      value = evaluate<F>(x);
+      if constexpr (!is_algebraic(F)) {
+        if (value.is_number) return;
+        const Enclosure known = enclosure<F>(x);
+        succeeded = certain(cut(known), known);
+      }
+    });
+  }
+  if (value.is_number) return py::float_(value.number);
+  const py::int_ high(static_cast<uint64_t>(value.digits.significand >> 64));
+  const py::int_ low(static_cast<uint64_t>(value.digits.significand));
+  return py::make_tuple(value.digits.negative, value.digits.exponent, (high << py::int_(64)) | low,
+                        succeeded);
+}
+
 // The terms of one row, for core's reduce().
 class RowCursor {
  public:
@@ -346,6 +427,13 @@ PYBIND11_MODULE(_core, m) {
         py::arg("batch_offset") = 0, py::arg("sample_size") = 1, py::arg("hardware") = true,
         "out[i] = operation(arrays[0][i], ...) rounded once to format. hardware=False computes "
         "with integers even what the processor could: for tests.");
+  m.def("function", &function, py::arg("function"), py::arg("x"), py::arg("out"), py::arg("format"),
+        py::arg("rounding"), py::arg("counter") = 0, py::arg("pass_tag") = 0,
+        py::arg("batch_offset") = 0, py::arg("sample_size") = 1,
+        "out[i] = function(x[i]) rounded once to format.");
+  m.def("function_digits", &function_digits, py::arg("function"), py::arg("x"),
+        "What is known of function(x) before it is rounded: a number, or (negative, exponent, "
+        "significand of 128 bits, whether the rounding test succeeded); for tests.");
   m.def("reduce", &reduce_arrays, py::arg("arrays"), py::arg("out"), py::arg("terms"),
         py::arg("order"), py::arg("format"), py::arg("rounding"), py::arg("fused") = true,
         py::arg("counter") = 0, py::arg("pass_tag") = 0, py::arg("batch_offset") = 0,
@@ -431,6 +519,11 @@ PYBIND11_MODULE(_core, m) {
       py::cast(std::vector<std::string>(std::begin(kRoundingWords), std::end(kRoundingWords))));
   m.attr("ORDERS") =
       py::tuple(py::cast(std::vector<std::string>(std::begin(kOrderWords), std::end(kOrderWords))));
+  std::vector<std::string> functions;
+#define FPDET_ROW(enumerator, word, stem, code) functions.emplace_back(word);
+  FPDET_FUNCTIONS(FPDET_ROW)
+#undef FPDET_ROW
+  m.attr("FUNCTIONS") = py::tuple(py::cast(functions));
   py::dict formats;
   for (const auto& [word, format] : kFormatWords) formats[word] = describe(format);
   m.attr("FORMATS") = formats;

@@ -38,6 +38,8 @@ STABLE_TORCH_LIBRARY(fpdet, m) {
   m.def(
       "gather_sum(Tensor x, Tensor offsets, Tensor indices, Tensor? weights, str arithmetic, "
       "Tensor? draw, int pass_tag, int batch_offset) -> Tensor");
+      "unary(Tensor x, str function, str arithmetic, Tensor? draw, int pass_tag, int batch_offset) "
+      "-> Tensor");
   m.def("round(Tensor x, str format, str rounding, Tensor? draw, int batch_offset) -> Tensor");
   m.def(
       "round_out(Tensor x, str format, str rounding, Tensor? draw, int batch_offset, Tensor(a!) "
@@ -64,6 +66,9 @@ STABLE_TORCH_LIBRARY(fpdet, m) {
   m.def("exact_stages() -> int[]");
   m.def("take_work_memory() -> int[]");
   m.def("use_elementwise_kernels(bool value) -> ()");
+  m.def("use_function_kernels(bool value) -> ()");
+  m.def("unary_functions() -> str[]");
+  m.def("unary_covers(str function, str dtype, str arithmetic) -> bool");
   m.def("convolution_has_kernel(str dtype, str arithmetic) -> bool");
   m.def("round_has_kernel(str dtype, str format, str rounding) -> bool");
   m.def("binary_has_kernel(str dtype, str operation, str arithmetic) -> bool");

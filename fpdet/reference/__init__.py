@@ -9,6 +9,7 @@ stream      Philox4x32-10 and the random bits of an event
 order       the runs and the fold of every order, ``tree``
 reduction   ``Rules``, one output element: tree orders, kahan, neumaier, exact
 conv        convolution in all passes, transposed convolution, channel_sum
+functions   elementary functions of one argument (by MPFR; import it by itself: gmpy2 is needed)
 pointwise   add_tensors, round_tensor, sgd_step
 tensors     arrays in and out, ``same``
 """

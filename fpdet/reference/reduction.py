@@ -62,6 +62,8 @@ class Rules:
 
 DEFAULT = Rules()
 OPERATION_CODES = {"add": 1, "mul": 2, "fma": 3, "div": 4, "convert": 5, "exact": 6}
+OPERATION_CODES |= {"exp": 16, "expm1": 17, "log": 18, "log1p": 19, "tanh": 20, "sigmoid": 21, "silu": 22}
+OPERATION_CODES |= {"softplus": 23, "erf": 24, "normal_cdf": 25, "gelu": 26, "sqrt": 27, "rsqrt": 28, "reciprocal": 29}
 
 
 def operand_bits(seed: int, operation: str, operands, bits: int) -> int:
