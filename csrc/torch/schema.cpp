@@ -38,6 +38,7 @@ STABLE_TORCH_LIBRARY(fpdet, m) {
   m.def(
       "gather_sum(Tensor x, Tensor offsets, Tensor indices, Tensor? weights, str arithmetic, "
       "Tensor? draw, int pass_tag, int batch_offset) -> Tensor");
+  m.def(
       "unary(Tensor x, str function, str arithmetic, Tensor? draw, int pass_tag, int batch_offset) "
       "-> Tensor");
   m.def("round(Tensor x, str format, str rounding, Tensor? draw, int batch_offset) -> Tensor");
