@@ -6,8 +6,6 @@ Of a number as operand the float64 value is rounded once, to nearest even, into 
 Raises: as fpdet.nn.functional.
 """
 
-from math import prod
-
 import torch
 
 from fpdet import _check, _primitives, _programs
@@ -15,7 +13,7 @@ from fpdet._numbers import numbers
 from fpdet.nn.functional.linear import MATMUL
 
 _BINARY = {"add": 1 << 19, "sub": (1 << 19) + 1, "mul": (1 << 19) + 2, "div": (1 << 19) + 3}
-_SUM = (1 << 19) + 4
+_SUM, _EXPAND, _PICK = (1 << 19) + 4, (1 << 19) + 5, (1 << 19) + 6
 NAMES_OF_FUNCTIONS = (
     "exp",
     "expm1",
@@ -245,11 +243,11 @@ def divide_by_count(input, count, **keywords):
 def broadcast_to(input, shape, **keywords):
     """input expanded to `shape`; its gradient is the ordered sum over the copies."""
     shape = torch.broadcast_shapes(input.shape, tuple(shape))
-    call_needed = input.requires_grad and torch.is_grad_enabled() and prod(shape) != 0
-    if tuple(shape) == tuple(input.shape) or not call_needed:
+    if tuple(shape) == tuple(input.shape) or not (input.requires_grad and torch.is_grad_enabled()):
         return input.expand(shape)
     _check.tensors("broadcast_to", input=input)
-    return _programs.run("broadcast", [input], {"shape": list(shape)}, _numbers("broadcast_to", keywords))[0]
+    call = _numbers("broadcast_to", keywords)
+    return _primitives.expand(input, shape, call.text, call.draw, _EXPAND)
 
 
 def fan_out(input, copies, **keywords):
@@ -264,10 +262,7 @@ def _pick(op, rows, index, keywords):
     """rows (T, D) at a flat index (S); the gradient sums by target."""
     call = _numbers(op, keywords)
     _refuse(op, keywords)
-    back = (None, None)
-    if rows.requires_grad and torch.is_grad_enabled():
-        back = _primitives.by_target(index, rows.shape[0])
-    return _programs.run("pick", [rows, index, *back], {}, call)[0]
+    return _primitives.gather_rows(rows, index, call.text, call.draw, _PICK)
 
 
 def getitem(input, index, **keywords):

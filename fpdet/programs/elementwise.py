@@ -83,19 +83,3 @@ class fan_out:
         for part in parts[1:]:
             total = m.add(total, part)
         return (m.leave(total, inputs[0]),)
-
-
-@program
-class broadcast:
-    """x expanded to `shape`.    dx = the ordered sum of the gradients of its copies."""
-
-    results = 1
-
-    def forward(m, x, *, shape):
-        return (m.expand(x, shape),)
-
-    def backward(m, needed, grads, inputs, outputs, *, shape):
-        x = inputs[0]
-        ahead = len(shape) - len(x.shape)
-        axes = tuple(i for i, n in enumerate(shape) if i < ahead or x.shape[i - ahead] != n)
-        return (m.leave(m.sum(m.enter(grads[0]), axes).reshape(tuple(x.shape)), x),)

@@ -1,27 +1,10 @@
-"""Ops that pick elements, and so add in their gradients: rows of the result are sums of rows of the operand.
+"""Ops whose rows are sums of rows of their operand, and so are their gradients.
 
 The maps are integers (offsets, indices) as `gather_sum` has them, worked out before by the op; the backward map is
 the forward one turned round, terms of one target in the order of their sources.
 """
 
 from fpdet.programs import program
-
-
-@program
-class pick:
-    """y[i] = x[index[i]], exact.    dx[t] = sum of g[i] over the i with index[i] = t, ascending.
-
-    x (T, D); `offsets`, `sources` are that sum's map.
-    """
-
-    results = 1
-
-    def forward(m, x, index, offsets, sources):
-        return (m.pick(x, index),)
-
-    def backward(m, needed, grads, inputs, outputs):
-        x, _, offsets, sources = inputs
-        return m.leave(m.gather_sum(m.enter(grads[0]), offsets, sources), x), None, None, None
 
 
 @program

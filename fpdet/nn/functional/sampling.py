@@ -41,16 +41,10 @@ def embedding(
     rows = weight.shape[0]
     if not torch.compiler.is_compiling() and index.numel() and (int(index.min()) < 0 or int(index.max()) >= rows):
         raise IndexError(f"embedding(): input: expected row numbers in [0, {rows}), got one outside")
-    back = (None, None)
-    if weight.requires_grad and torch.is_grad_enabled():
-        if padding_idx is None:
-            back = _primitives.by_target(index, rows)
-        else:  # its uses go to a row past the last, which is left out
-            padding = padding_idx % rows
-            offsets, sources = _primitives.by_target(torch.where(index == padding, rows, index), rows + 1)
-            back = (offsets[:-1], sources)
-    call = numbers("embedding", arithmetic, stream, batch_offset)
-    y = _programs.run("pick", [weight, index, *back], {}, call)[0]
+    keywords = {"arithmetic": arithmetic, "stream": stream, "batch_offset": batch_offset}
+    y = ops._pick("embedding", weight, index, keywords)
+    if padding_idx is not None:  # its rows are there, their gradients are +0
+        y = torch.where((index == padding_idx % rows).unsqueeze(1), y.detach(), y)
     return y.reshape(*input.shape, weight.shape[1])
 
 
