@@ -1,5 +1,16 @@
 """Experiments that ``python -m fpdet run NAME`` runs; `EXPERIMENTS` names them."""
 
+from importlib import import_module
+
+# name -> what it shows; the module fpdet.experiments.NAME holds EXPERIMENT, an `experiment.Experiment`
 EXPERIMENTS = {
     "sources": "how much of the spread in test accuracy comes from rounding, from order, and from the seed",
+    "heat": "the heat equation below and above von Neumann's limit, under any rounding and format",
+    "linear_pde": "the linearised one-layer CNN: both weight-decay bounds against measured growth per frequency",
+    "nonlinear_pde": "the one-layer CNN over learning rates: oscillation of the loss, growth of last-bit error",
 }
+
+
+def load(name):
+    """The `Experiment` of a name in EXPERIMENTS."""
+    return import_module(f"fpdet.experiments.{name}").EXPERIMENT
