@@ -8,6 +8,7 @@ EXPERIMENTS = {
     "heat": "the heat equation below and above von Neumann's limit, under any rounding and format",
     "linear_pde": "the linearised one-layer CNN: both weight-decay bounds against measured growth per frequency",
     "nonlinear_pde": "the one-layer CNN over learning rates: oscillation of the loss, growth of last-bit error",
+    "divergence": "how far two trainings part that differ in rounding alone: per layer, step and learning rate",
 }
 
 
