@@ -9,6 +9,9 @@ EXPERIMENTS = {
     "linear_pde": "the linearised one-layer CNN: both weight-decay bounds against measured growth per frequency",
     "nonlinear_pde": "the one-layer CNN over learning rates: oscillation of the loss, growth of last-bit error",
     "divergence": "how far two trainings part that differ in rounding alone: per layer, step and learning rate",
+    "ledger": "how much error each layer and pass of a training step adds, and which order or format would mend it",
+    "variance": "spread of test accuracy over perturbations of the last bit, over seeds, over arithmetics",
+    "edge_of_stability": "sharpness against 2/lr in full-batch training, and growth of last-bit error beside it",
 }
 
 

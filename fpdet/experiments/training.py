@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from fpdet._arithmetic import Arithmetic
 from fpdet.experiments import data
 
 
@@ -65,6 +66,14 @@ def augmented(images, data_seed, step, pad=4):
     padded = torch.nn.functional.pad(images, (pad,) * 4)
     crops = [padded[i, :, y : y + height, x : x + width] for i, (y, x) in enumerate(shifts.tolist())]
     return torch.stack([crop.flip(2) if flip else crop for crop, flip in zip(crops, mirrored.tolist(), strict=True)])
+
+
+def step_arithmetic(text):
+    """The Arithmetic of an update beside convolutions under `text`: its rounding; an update sums nothing."""
+    chosen = Arithmetic.parse(text)
+    if chosen.rounding != "stochastic":
+        return Arithmetic(chosen.rounding)
+    return Arithmetic("stochastic", seed=chosen.seed, bits=chosen.bits, variant=chosen.variant)
 
 
 def relative_l1(a, b):

@@ -5,10 +5,16 @@ import torch
 from torch.nn import functional
 
 import fpdet.optim
-from fpdet._arithmetic import Arithmetic
 from fpdet.experiments import nets
 from fpdet.experiments.store import number
-from fpdet.experiments.training import augmented, batch_indices, flat_weights, relative_l1, weights_digest
+from fpdet.experiments.training import (
+    augmented,
+    batch_indices,
+    flat_weights,
+    relative_l1,
+    step_arithmetic,
+    weights_digest,
+)
 
 
 def make(settings, shape):
@@ -22,12 +28,6 @@ def make(settings, shape):
         settings.seed,
         settings.arithmetic,
     )
-
-
-def step_arithmetic(text):
-    """The Arithmetic of an update: the rounding of `text`; an update sums nothing."""
-    chosen = Arithmetic.parse(text)
-    return Arithmetic(chosen.rounding, seed=chosen.seed) if chosen.rounding == "stochastic" else Arithmetic(chosen.rounding)
 
 
 @torch.no_grad()
