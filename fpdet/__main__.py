@@ -26,7 +26,7 @@ def parser():
     listing.set_defaults(call=_list)
     report = commands.add_parser("report", help="write tables, plots and report of a finished run again; compare runs")
     report.add_argument("folders", nargs="*", metavar="DIR", help="one: its report; several: what differs among them")
-    report.add_argument("--docs", action="store_true", help="write docs/experiments.md and its figures again")
+    report.add_argument("--docs", action="store_true", help="write docs/experiments.md again, from these runs too")
     report.set_defaults(call=_report)
     commands.add_parser("info", help="how fpdet was built and what is in use").set_defaults(call=_info)
     bench = commands.add_parser("bench", help="speed beside torch's, bits beside the oracle (see: fpdet bench --help)")

@@ -73,9 +73,7 @@ def report(given):
 
     try:
         if given.docs:
-            if given.folders:
-                raise ConfigError(f"--docs: expected no folders, got {', '.join(given.folders)}")
-            print(document.write())
+            print(document.write(given.folders))
             return 0
         if not given.folders:
             raise ConfigError("report: expected a run folder, got none")

@@ -9,11 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from fpdet import core
+from fpdet import _core, core
 from fpdet._arithmetic import Arithmetic, format_word
 from fpdet.experiments.config import ConfigError
 from fpdet.nn.functional import conv2d
 
+ADD = 4  # pass tag of elementwise operations (docs/semantics.md, section 6)
 TORCH_TYPES = {
     "float64": torch.float64,
     "float32": torch.float32,
@@ -60,6 +61,11 @@ class Variant:
         return core.format_info(self.format)["precision"]
 
     @property
+    def largest(self):
+        """The largest number of the format."""
+        return core.format_info(self.format)["max_finite"]
+
+    @property
     def unit_roundoff(self):
         """2^-precision, half the distance from 1 to the next number."""
         return 2.0**-self.precision
@@ -81,14 +87,24 @@ class Machine:
             words = Arithmetic(variant.rounding, variant.order, variant.format, variant.fused, **self._options)
             self._tensor_type = torch.from_numpy(np.zeros(1, self.dtype)).dtype
         self._words = str(words)
+        spelled = [variant.rounding, *([f"seed={seed}"] if self._options and seed else [])]
+        self._rounding = core.parse_rounding(" ".join(spelled))["text"]
 
     def _next(self):
         self._count += 1
         return {**self._options, "counter": self._count} if self._options else {}
 
     def _elementwise(self, operation, *operands):
+        # What fpdet.core does, less its checks and parsing, which cost more than the arithmetic of a small array.
+        self._count += 1
         arrays = [np.asarray(operand, self.dtype) for operand in operands]
-        return operation(*arrays, self.variant.format, self.variant.rounding, **self._next())
+        shape = max((array.shape for array in arrays), key=len)
+        arrays = [a if a.shape == shape else np.full(shape, a) for a in arrays]
+        out = np.empty(shape, self.dtype)
+        size = int(np.prod(shape[1:], dtype=np.int64)) if shape else 1
+        arrays = [np.ascontiguousarray(a).reshape(shape) for a in arrays]
+        _core.elementwise(operation, arrays, out, self.variant.format, self._rounding, self._count, ADD, 0, size)
+        return out[()]
 
     def number(self, value):
         """A Python number as the format has it, to nearest even whatever the rounding (docs/semantics.md, "SGD")."""
@@ -101,25 +117,25 @@ class Machine:
 
     def add(self, x, y):
         """round(x + y)."""
-        return self._elementwise(core.add, x, y)
+        return self._elementwise("add", x, y)
 
     def sub(self, x, y):
         """round(x - y)."""
-        return self._elementwise(core.add, x, np.negative(y))
+        return self._elementwise("add", x, np.negative(y))
 
     def mul(self, x, y):
         """round(x * y)."""
-        return self._elementwise(core.mul, x, y)
+        return self._elementwise("mul", x, y)
 
     def div(self, x, y):
         """round(x / y)."""
-        return self._elementwise(core.div, x, y)
+        return self._elementwise("div", x, y)
 
     def fma(self, x, y, z):
         """round(x * y + z), or round(round(x * y) + z) if the variant is unfused."""
         if not self.variant.fused:
             return self.add(self.mul(x, y), z)
-        return self._elementwise(core.fma, x, y, z)
+        return self._elementwise("fma", x, y, z)
 
     def sum(self, terms):
         """The sum of all terms, row-major, in the variant's order."""

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import os
 import platform
 import time
@@ -76,6 +77,7 @@ def _run_units(experiment, folder, units, results, prepared, console):
                 progress.update(bar, description=f"{unit.group} · {unit.name}")
                 began = time.perf_counter()
                 result, record = experiment.compute(folder.settings, unit, prepared, done, on_step)
+                result = words(result)
                 result["seconds"] = round(time.perf_counter() - began, 3)
                 folder.save(index, unit, result, record)
                 results[index] = folder.result(index, unit)
@@ -104,6 +106,7 @@ def _finish(experiment, folder, units, results):
         return folder.load(index, units[index])[1]
 
     summary, tables = experiment.summarise(folder.settings, units, results, record)
+    summary = words(summary)
     summary["digest"] = digest(results)
     summary["seconds"] = round(sum(result["seconds"] for result in results), 1)
     folder.write_json("summary.json", summary)
@@ -121,6 +124,15 @@ def digest(results):
         kept = {name: value for name, value in result.items() if name not in ("seconds", "sha256")}
         sha.update(json.dumps(kept, sort_keys=True).encode())
     return sha.hexdigest()
+
+
+def words(value):
+    """A JSON value whose NaN and infinities have become the words "nan", "inf", "-inf"."""
+    if isinstance(value, dict):
+        return {key: words(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [words(item) for item in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 @contextmanager

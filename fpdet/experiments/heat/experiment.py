@@ -50,7 +50,7 @@ class Heat(Experiment):
             "error": error,
             "asymmetry": asymmetry,
             "profiles": profiles,
-            "growth": _growth(largest),
+            "growth": _growth(largest, variant.largest),
             "error_growth": _growth(error),
             "predicted": growth,
             "mode": mode,
@@ -109,7 +109,8 @@ class Heat(Experiment):
                     )
                 word = "stable" if r <= 0.5 else "unstable"
                 plots.dress(axis, f"r = {r:g} ({word})", "point", "u", legend=True)
-                axis.set_yscale("symlog", linthresh=2.0)
+                if r > 0.5:
+                    axis.set_yscale("symlog", linthresh=2.0)
             second, axes = plots.figure(2, width=5, height=3.8)
             _draw_growth(axes[0], summary)
             _draw_error(axes[1], tables["history"])
@@ -134,7 +135,7 @@ class Heat(Experiment):
                 "Limits",
                 f"von Neumann's limit is r = {summary['limit']}; with {summary['points']} points the highest mode of the "
                 f"grid turns unstable at r = {summary['grid_limit']:.6f}. Growth is that of the largest |u| over the last "
-                "half of the steps; the error is that against the same recurrence in rationals.",
+                "half of the steps (before it leaves the format); the error is that against the same recurrence in rationals.",
             ),
             ("Runs", (headings, rows)),
         ]
@@ -174,13 +175,14 @@ def _error(u, numerators, denominator):
     return worst
 
 
-def _growth(values):
-    """The factor a step over the last half, None where an end is zero or not finite."""
-    half = len(values) // 2
-    first, last = float(values[half]), float(values[-1])
-    if not (0 < first < float("inf") and 0 < last < float("inf")):
+def _growth(values, top=float("inf")):
+    """The factor a step over the last half of the steps before half of `top` is passed; None where there is none."""
+    values = [float(value) for value in values]
+    end = next((t for t, value in enumerate(values) if not value < top / 2), len(values)) - 1
+    half = end // 2
+    if end < 2 or not 0 < values[half] or not 0 < values[end]:
         return None
-    return (last / first) ** (1 / (len(values) - 1 - half))
+    return (values[end] / values[half]) ** (1 / (end - half))
 
 
 def _cell(value, form="{:.6f}"):

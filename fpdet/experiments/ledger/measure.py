@@ -39,25 +39,20 @@ class Watch:
             if name and not any(True for _ in module.children()):
                 self.seen[name] = Seen(module)
                 self._handles.append(module.register_forward_hook(self._forward(name)))
-                self._handles.append(module.register_full_backward_pre_hook(self._arriving(name)))
                 if len(self.seen) > 1:  # the first module's input has no gradient
                     self._handles.append(module.register_full_backward_hook(self._leaving(name)))
 
     def _forward(self, name):
         def hook(module, inputs, output):
-            self.seen[name].input, self.seen[name].output = inputs[0].detach(), output.detach()
-
-        return hook
-
-    def _arriving(self, name):
-        def hook(module, grad_output):
-            self.seen[name].grad_output = grad_output[0]
+            seen = self.seen[name]
+            seen.input, seen.output = inputs[0].detach(), output.detach()
+            self._handles.append(output.register_hook(lambda grad: setattr(seen, "grad_output", grad)))
 
         return hook
 
     def _leaving(self, name):
         def hook(module, grad_input, grad_output):
-            self.seen[name].grad_input = grad_input[0]
+            self.seen[name].grad_input = grad_input[0]  # its own, where the input has several consumers
 
         return hook
 
@@ -87,7 +82,6 @@ def module_passes(seen):
     twin = copy.deepcopy(seen.module).double()
     twin._forward_hooks.clear()
     twin._backward_hooks.clear()
-    twin._backward_pre_hooks.clear()
     x = seen.input.double().requires_grad_(seen.grad_input is not None)
     y = twin(x)
     found = {"forward": (seen.output, y.detach())}

@@ -77,7 +77,7 @@ class NonlinearPde(Experiment):
             "runs": [_run(settings, result) for result in runs],
         }
         first = runs[0]["variant"]
-        stride = max(1, settings.iterations // 200)
+        stride = max(1, settings.iterations // 100)
         curves = [
             {
                 "variant": result["variant"],

@@ -199,7 +199,7 @@ def _mean(values):
 
 
 def _cell(value, form="{:.2f}"):
-    return "-" if value is None else form.format(value)
+    return "-" if value is None else form.format(float(value))
 
 
 EXPERIMENT = Variance()
