@@ -13,16 +13,20 @@ def parser():
 
     run = commands.add_parser("run", help="run an experiment, or go on with one that was interrupted")
     run.add_argument("experiment", help="its name (see: fpdet list)")
-    run.add_argument("--data", default="digits", help="digits (default), fashion-mnist or cifar10")
-    run.add_argument("--root", metavar="DIR", help="folder of the data files; digits needs none")
-    run.add_argument("--out", metavar="DIR", help="run folder (default: runs/EXPERIMENT-DATA-SIZE)")
-    run.add_argument("--size", default="laptop", help="laptop (default, minutes) or smoke (seconds, says nothing)")
+    run.add_argument("--size", default="laptop", help="smoke (seconds, says nothing), laptop (default) or paper")
+    run.add_argument("--config", metavar="FILE", help="settings from a TOML file instead of a size's")
     run.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change a setting (repeatable)")
+    run.add_argument("--data", help="digits, fashion-mnist or cifar10, for experiments that train on images")
+    run.add_argument("--root", metavar="DIR", help="folder of the data files; digits needs none")
+    run.add_argument("--out", metavar="DIR", help="run folder (default: runs/EXPERIMENT-[DATA-]SIZE)")
     run.set_defaults(call=_run)
 
-    commands.add_parser("list", help="name the experiments and their settings").set_defaults(call=_list)
-    report = commands.add_parser("report", help="write tables, plots and report of a finished run again")
-    report.add_argument("folder", metavar="DIR")
+    listing = commands.add_parser("list", help="the experiments, their sizes and what they cost")
+    listing.add_argument("experiment", nargs="?", help="its settings instead")
+    listing.set_defaults(call=_list)
+    report = commands.add_parser("report", help="write tables, plots and report of a finished run again; compare runs")
+    report.add_argument("folders", nargs="*", metavar="DIR", help="one: its report; several: what differs among them")
+    report.add_argument("--docs", action="store_true", help="write docs/experiments.md again, from these runs too")
     report.set_defaults(call=_report)
     commands.add_parser("info", help="how fpdet was built and what is in use").set_defaults(call=_info)
     bench = commands.add_parser("bench", help="speed beside torch's, bits beside the oracle (see: fpdet bench --help)")
@@ -47,7 +51,8 @@ def main(arguments=None):
         return _missing(error.name, "demo")
 
 
-def _bad_input(error):
+def bad_input(error):
+    """Print one error; the exit status of bad input."""
     print(f"fpdet: error: {error}", file=sys.stderr)
     return 2
 
@@ -55,7 +60,7 @@ def _bad_input(error):
 def _bench(options):
     root = Path(__file__).resolve().parents[1]
     if not (root / "benchmarks" / "cli.py").is_file():
-        return _bad_input(
+        return bad_input(
             f"bench: expected the folder benchmarks beside {root / 'fpdet'}, found none: it comes with the source, "
             "not with the wheel; in a checkout, run: make bench"
         )
@@ -75,54 +80,21 @@ def _missing(package, extra):
 
 
 def _run(given):
-    from fpdet.experiments import EXPERIMENTS
-    from fpdet.experiments.config import ConfigError, one_of, preset
+    from fpdet.experiments import cli
 
-    try:
-        one_of("experiment", given.experiment, tuple(EXPERIMENTS))
-        config = preset(given.size, given.data).change(given.set)
-        from fpdet.experiments.sources import members
-
-        members(config)  # an unknown word of an arithmetic
-    except (ConfigError, ValueError) as error:
-        return _bad_input(error)
-    from fpdet.experiments.data import DataError
-    from fpdet.experiments.run import run
-
-    out = given.out or f"runs/{given.experiment}-{config.data}-{given.size}"
-    try:
-        summary = run(config, out, given.root)
-    except (ConfigError, DataError) as error:
-        return _bad_input(error)
-    return 0 if summary["controls_zero"] else 1
+    return cli.run(given)
 
 
 def _list(given):
-    from dataclasses import fields
+    from fpdet.experiments import cli
 
-    from fpdet.experiments import EXPERIMENTS
-    from fpdet.experiments.config import Config
-
-    for name, words in EXPERIMENTS.items():
-        print(f"{name}: {words}")
-    print("\nsettings (--set KEY=VALUE) and their values:")
-    for field in fields(Config):
-        value = field.default
-        text = ",".join(map(str, value)) if isinstance(value, tuple) else value
-        print(f"  {field.name}={text}")
+    return cli.show(given)
 
 
 def _report(given):
-    from fpdet.experiments.config import ConfigError
-    from fpdet.experiments.run import finish
-    from fpdet.experiments.store import RunFolder
+    from fpdet.experiments import cli
 
-    try:
-        folder = RunFolder(given.folder)
-        finish(folder)
-    except ConfigError as error:
-        return _bad_input(error)
-    print(folder.path / "report.html")
+    return cli.report(given)
 
 
 def _info(given):

@@ -19,10 +19,14 @@ pytest.importorskip("rich")
 pytest.importorskip("matplotlib")
 
 from fpdet.__main__ import main
-from fpdet.experiments import lockstep, report, statistics
-from fpdet.experiments.config import Config, ConfigError, preset
-from fpdet.experiments.sources import members
+from fpdet.experiments import training
+from fpdet.experiments.config import ConfigError
+from fpdet.experiments.sources import EXPERIMENT, lockstep, report, statistics
+from fpdet.experiments.sources.config import Config
+from fpdet.experiments.sources.members import members
 from fpdet.experiments.store import RunFolder, RunFolderError
+
+preset = EXPERIMENT.preset
 
 SMOKE = ("run", "sources", "--size", "smoke")
 
@@ -77,21 +81,24 @@ def test_learning_rates_times_k_are_exact():
 
 
 def test_weights_depend_on_the_seed_alone():
-    from fpdet.experiments import model
+    from fpdet.experiments.sources import model
 
     config = preset("smoke", "digits")
     torch.manual_seed(3)
     state = torch.get_rng_state()
-    first = model.flat_weights(model.build(config, 1, 8, config.baseline, 0))
+    first = training.flat_weights(model.build(config, 1, 8, config.baseline, 0))
     assert torch.equal(torch.get_rng_state(), state)
     torch.manual_seed(4)
-    assert torch.equal(model.flat_weights(model.build(config, 1, 8, config.baseline, 0)), first)
-    assert not torch.equal(model.flat_weights(model.build(config, 1, 8, config.baseline, 1)), first)
+    assert torch.equal(training.flat_weights(model.build(config, 1, 8, config.baseline, 0)), first)
+    assert not torch.equal(training.flat_weights(model.build(config, 1, 8, config.baseline, 1)), first)
 
 
 def test_lockstep_batches_are_equal_and_follow_the_seed():
     config = preset("smoke", "digits")
-    a, b, c = (torch.stack(list(lockstep.batch_indices(config, seed))) for seed in (0, 0, 1))
+    a, b, c = (
+        torch.stack(list(training.batch_indices(config.train_images, config.batch, config.steps, seed)))
+        for seed in (0, 0, 1)
+    )
     assert torch.equal(a, b) and not torch.equal(a, c)
     assert a.shape == (config.steps, config.batch)
     assert len(set(a[:6].reshape(-1).tolist())) == 48  # an epoch holds every image once
@@ -159,7 +166,7 @@ def test_resumes_after_kill(finished, tmp_path):
 
 @pytest.mark.parametrize("key, value", [("schema", 0), ("fpdet", "0.0.1"), ("torch", "1.0"), ("fpdet", None)])
 def test_run_folder_of_another_version_is_refused(tmp_path, capsys, key, value):
-    RunFolder(tmp_path, preset("smoke", "digits"))
+    RunFolder(tmp_path, "sources", preset("smoke", "digits"))
     header = json.loads((tmp_path / "config.json").read_text())
     (tmp_path / "config.json").write_text(json.dumps({**header, key: value}))
     assert main([*SMOKE, "--out", str(tmp_path)]) == 2
@@ -169,7 +176,7 @@ def test_run_folder_of_another_version_is_refused(tmp_path, capsys, key, value):
 
 
 def test_run_folder_with_other_settings_is_refused(tmp_path, capsys):
-    RunFolder(tmp_path, preset("smoke", "digits"))
+    RunFolder(tmp_path, "sources", preset("smoke", "digits"))
     assert main([*SMOKE, "--set", "steps=7", "--out", str(tmp_path)]) == 2
     assert "steps: 6 there, 7 now" in capsys.readouterr().err
 
@@ -188,12 +195,12 @@ def test_folder_of_something_else_is_refused_and_left_alone(tmp_path, capsys):
 
 def test_damaged_member_is_refused(tmp_path):
     config = preset("smoke", "digits")
-    folder, member = RunFolder(tmp_path, config), members(config)[0]
+    folder, member = RunFolder(tmp_path, "sources", config), members(config)[0]
     folder.save(0, member, {"name": "baseline"}, {"weights": torch.ones(2)})
     assert folder.load(0, member)[1]["weights"].tolist() == [1, 1]
     path = next((tmp_path / "members").glob("*.pt"))
     path.write_bytes(path.read_bytes()[:-3])
-    with pytest.raises(RunFolderError, match=r"SHA-256 .* delete .* to train this member again"):
+    with pytest.raises(RunFolderError, match=r"SHA-256 .* delete .* to run this part again"):
         folder.load(0, member)
 
 
@@ -245,7 +252,7 @@ def test_report_escapes_what_it_prints(finished):
     summary["controls"][0]["name"] = planted
     paths = sorted((finished / "members").glob("*.json"))
     results = [{**json.loads(path.read_text()), "name": planted} for path in paths]
-    page = report.html(RunFolder(finished).config, [planted] * len(results), results, summary, {"sources": (b"", b"")})
+    page = report.html(RunFolder(finished).settings, [planted] * len(results), results, summary, {"sources": (b"", b"")})
     assert "<script" not in page and "&lt;script&gt;" in page
     assert "http" not in page.replace("http-equiv", "")  # self-contained
 
@@ -265,7 +272,7 @@ def test_statistics():
     pairs = statistics.disagreement([np.array([0, 1]), np.array([0, 2]), np.array([1, 2])])
     assert pairs == {"mean": 4 / 3, "least": 1, "most": 2}
     a, b = torch.tensor([1.0, 0.0, 2.0]), torch.tensor([1.0, 0.0, -2.0])
-    assert lockstep.relative_l1(a, a) == 0 and math.isclose(lockstep.relative_l1(a, b), 2 / 3)
+    assert training.relative_l1(a, a) == 0 and math.isclose(training.relative_l1(a, b), 2 / 3)
 
 
 def test_list_and_info(capsys):

@@ -1,13 +1,13 @@
-"""What one run of the experiment is: a frozen record that prints, parses and compares."""
+"""Settings of a run: a frozen record that prints, parses, compares, and is kept as a TOML file."""
 
 import difflib
 import json
 import math
 from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
 
-SCHEMA = 1  # of the run folder; another number is refused
-DATASETS = ("digits", "fashion-mnist", "cifar10")
-SOURCES = ("rescale", "rounding", "order", "seed")
+SCHEMA = 2  # of the run folder; another number is refused
+CONFIGS = Path(__file__).parent / "configs"  # EXPERIMENT/SIZE.toml
 
 
 class ConfigError(ValueError):
@@ -15,70 +15,22 @@ class ConfigError(ValueError):
 
 
 @dataclass(frozen=True)
-class Config:
-    """Settings of ``fpdet run sources``; every one can be given as ``--set name=value``.
+class Settings:
+    """What the settings of all experiments share. A subclass adds fields whose defaults say their types.
 
-    Members of a source: the baseline plus one per entry below. `rescales` holds the k of the paper; `stochastic_seeds`
-    adds stochastic members to the source rounding. `learning_rate` and its decay factors are powers of two, so that
-    learning_rate*k has no rounding of its own: what rescale injects is rounding, not another learning rate.
+    seed: of every random number, through counter-based generators. threads: of torch and fpdet, no bit of fpdet's.
     """
 
-    data: str = "digits"
     seed: int = 0
-    train_images: int = 1000
-    test_images: int = 797
-    channels: tuple[int, ...] = (6, 6, 6, 6)
-    batch: int = 16
-    steps: int = 320
-    learning_rate: float = 0.25
-    momentum: float = 0.9
-    nesterov: bool = True
-    weight_decay: float = 5e-4
-    baseline: str = "nearest_even blocked(512) auto fused"
-    sources: tuple[str, ...] = SOURCES
-    rescales: tuple[int, ...] = (3, 5, 7, 9, 11)
-    controls: tuple[int, ...] = (1, 2, 4)
-    roundings: tuple[str, ...] = ("toward_zero", "upward", "downward")
-    stochastic_seeds: tuple[int, ...] = (1, 2)
-    orders: tuple[str, ...] = ("sequential", "reverse", "pairwise", "shuffled(1)", "shuffled(2)", "shuffled(3)")
-    exact: bool = True
-    data_seeds: tuple[int, ...] = (1, 2, 3, 4, 5)
-    record_every: int = 1
-    bootstrap: int = 10000
     threads: int = 1
 
     def __post_init__(self):
-        one_of("data", self.data, DATASETS)
-        for source in self.sources:
-            one_of("sources", source, SOURCES)
-        for name in ("train_images", "test_images", "batch", "steps", "record_every", "bootstrap", "threads"):
-            _at_least(name, getattr(self, name), 1)
-        _at_least("batch", self.batch, 2)  # batch norm needs two
-        _at_least("train_images", self.train_images, self.batch)
-        for name in ("seed", "stochastic_seeds", "data_seeds"):
-            for seed in _items(getattr(self, name)):
-                _at_least(name, seed, 0)
-        for name in ("channels", "rescales", "controls"):
-            for item in getattr(self, name):
-                _at_least(name, item, 1)
-        if not self.channels:
-            raise ConfigError("channels: expected at least one, got ()")
-        for k in self.controls:
-            if k & (k - 1):
-                raise ConfigError(f"controls: expected powers of two (exact scaling), got {k}")
-        for name in ("rescales", "controls", "roundings", "stochastic_seeds", "orders", "data_seeds", "sources"):
-            if len(set(getattr(self, name))) != len(getattr(self, name)):
-                raise ConfigError(f"{name}: expected no entry twice, got {getattr(self, name)}")
-        if self.seed in self.data_seeds:
-            raise ConfigError(f"data_seeds: expected seeds other than seed={self.seed}, got {self.data_seeds}")
-        if 1 in self.rescales:
-            raise ConfigError("rescales: expected k other than 1 (that is the baseline), got 1")
-        if not (math.isfinite(self.learning_rate) and self.learning_rate > 0):
-            raise ConfigError(f"learning_rate: expected a positive number, got {self.learning_rate}")
-        for name in ("momentum", "weight_decay"):
-            value = getattr(self, name)
-            if not (math.isfinite(value) and value >= 0):
-                raise ConfigError(f"{name}: expected a number >= 0, got {value}")
+        at_least("threads", self.threads, 1)
+        at_least("seed", self.seed, 0)
+        self.check()
+
+    def check(self):
+        """Raise ConfigError for a value that means nothing; for subclasses."""
 
     def to_json(self):
         """JSON of every setting, as `config.json` of a run folder holds it."""
@@ -93,7 +45,7 @@ class Config:
         """
         if not isinstance(given, dict):
             raise ConfigError(f"config: expected an object, got {type(given).__name__}")
-        return cls(**{name: _typed(_field(name), value) for name, value in given.items()})
+        return cls(**{name: _typed(_field(cls, name), value) for name, value in given.items()})
 
     def change(self, settings):
         """A copy changed by ``name=value`` strings; lists are written ``a,b,c`` (an empty value is an empty list).
@@ -106,37 +58,46 @@ class Config:
             name, equals, text = setting.partition("=")
             if not equals:
                 raise ConfigError(f"--set: expected name=value, got {setting!r}")
-            given[name.strip()] = _parsed(_field(name.strip()), text.strip())
+            given[name.strip()] = _parsed(_field(type(self), name.strip()), text.strip())
         return replace(self, **given)
 
 
-def preset(size, data):
-    """The Config of a size ("laptop", "smoke") for a data set.
+def from_toml(kind, path):
+    """The Settings of class `kind` that a TOML file holds.
 
     Raises:
-        ConfigError: an unknown size or data set.
+        ConfigError: no such file, no TOML, or a setting that does not exist.
     """
-    one_of("size", size, ("laptop", "smoke"))
-    one_of("data", data, DATASETS)
-    config = Config(data=data)
-    if data != "digits":
-        config = replace(config, train_images=10000, test_images=2000)
-    if size == "smoke":
-        config = replace(
-            config,
-            train_images=48,
-            test_images=40,
-            channels=(2, 2),
-            batch=8,
-            steps=6,
-            rescales=(3,),
-            roundings=("toward_zero",),
-            stochastic_seeds=(1,),
-            orders=("reverse",),
-            data_seeds=(1,),
-            bootstrap=200,
-        )
-    return config
+    try:
+        import tomllib
+    except ModuleNotFoundError:  # Python 3.10
+        import tomli as tomllib
+    path = Path(path)
+    try:
+        given = tomllib.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path}: expected a TOML file, got {type(error).__name__}: {error}") from None
+    try:
+        return kind.from_json(given)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from None
+
+
+def sizes(experiment):
+    """The sizes that an experiment has files for, smallest first."""
+    found = {path.stem for path in (CONFIGS / experiment).glob("*.toml") if "-" not in path.stem}
+    return tuple(size for size in ("smoke", "laptop", "paper") if size in found)
+
+
+def preset(experiment, kind, size, data=None):
+    """The Settings in configs/EXPERIMENT/SIZE-DATA.toml if there is such a file, else in SIZE.toml.
+
+    Raises:
+        ConfigError: an unknown size.
+    """
+    one_of("size", size, sizes(experiment))
+    own = CONFIGS / experiment / f"{size}-{data}.toml"
+    return from_toml(kind, own if own.is_file() else CONFIGS / experiment / f"{size}.toml")
 
 
 def one_of(name, value, allowed):
@@ -147,17 +108,34 @@ def one_of(name, value, allowed):
         raise ConfigError(f"{name}: expected one of {', '.join(allowed)}, got {value!r}{hint}")
 
 
-def _items(value):
-    return value if isinstance(value, tuple) else (value,)
+def at_least(name, value, least):
+    """Raise ConfigError unless every number of `value` is `least` or more."""
+    for item in value if isinstance(value, tuple) else (value,):
+        if not item >= least:
+            raise ConfigError(f"{name}: expected at least {least}, got {item}")
 
 
-def _at_least(name, value, least):
-    if value < least:
-        raise ConfigError(f"{name}: expected at least {least}, got {value}")
+def positive(name, value):
+    """Raise ConfigError unless every number of `value` is finite and above zero."""
+    for item in value if isinstance(value, tuple) else (value,):
+        if not (math.isfinite(item) and item > 0):
+            raise ConfigError(f"{name}: expected a positive number, got {item}")
 
 
-def _field(name):
-    known = {field.name: field for field in fields(Config)}
+def distinct(name, values):
+    """Raise ConfigError where an entry stands twice."""
+    if len(set(values)) != len(values):
+        raise ConfigError(f"{name}: expected no entry twice, got {values}")
+
+
+def not_empty(name, values):
+    """Raise ConfigError unless a list holds something."""
+    if not values:
+        raise ConfigError(f"{name}: expected at least one, got ()")
+
+
+def _field(cls, name):
+    known = {field.name: field for field in fields(cls)}
     if name not in known:
         near = difflib.get_close_matches(name, known, 1)
         hint = f" (did you mean {near[0]!r}?)" if near else ""
@@ -220,5 +198,5 @@ def _scalar(name, kind, text):
 
 
 def config_text(config):
-    """The settings as indented JSON."""
-    return json.dumps(config.to_json(), indent=1)
+    """The settings as TOML, one a line."""
+    return "".join(f"{name} = {json.dumps(value)}\n" for name, value in config.to_json().items())

@@ -13,7 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
-from fpdet.experiments.config import DATASETS, one_of
+from fpdet.experiments.config import one_of
+
+SHAPES = {"digits": (1, 8), "fashion-mnist": (1, 28), "cifar10": (3, 32)}  # channels, height of an image
+DATASETS = tuple(SHAPES)
 
 WHERE = {
     "fashion-mnist": "https://github.com/zalandoresearch/fashion-mnist "

@@ -5,7 +5,7 @@ from itertools import combinations
 
 import numpy as np
 
-from fpdet.experiments.sources import BASELINE, CONTROL, EXACT
+from fpdet.experiments.sources.members import BASELINE, CONTROL, EXACT
 
 
 def spread(values, samples, seed):

@@ -67,8 +67,3 @@ def multiply_adds(config, channels_in, size):
         if index in (0, len(config.channels) - 1) and size > 1:
             size //= 2
     return forward, step
-
-
-def flat_weights(model):
-    """Every parameter in one float32 vector (a copy)."""
-    return torch.cat([parameter.detach().reshape(-1) for parameter in model.parameters()])

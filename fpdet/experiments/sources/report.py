@@ -1,10 +1,12 @@
 """Plots (PNG and SVG) and one self-contained HTML report; everything printed into HTML is escaped."""
 
 import base64
-import io
 from html import escape
 
 import numpy as np
+
+from fpdet.experiments import page, plots
+from fpdet.experiments.config import config_text
 
 COLOURS = {
     "rescale": "#4269d0",
@@ -28,7 +30,6 @@ CAPTION = (
     "error. apart: test images that two runs classify differently, mean over pairs (least-most). from: the "
     "first whose weights differ from the baseline's."
 )
-INK = "#2b2b2b"
 ZERO_BELOW = 1e-9  # the log axis is linear below this, so that an exact zero can be shown
 
 
@@ -78,12 +79,11 @@ def against_cells(row):
 
 def write(folder, descriptions, results, summary):
     """Write plots/spread.{png,svg}, plots/divergence.{png,svg}, plots/sources.{png,svg} and report.html."""
-    (folder.path / "plots").mkdir(exist_ok=True)
     pictures = draw(results, summary)
     for name, (png, svg) in pictures.items():
         folder.write(f"plots/{name}.png", png)
         folder.write(f"plots/{name}.svg", svg)
-    folder.write("report.html", html(folder.config, descriptions, results, summary, pictures).encode())
+    folder.write("report.html", html(folder.settings, descriptions, results, summary, pictures).encode())
 
 
 # ---- pictures ----------------------------------------------------------------------------------------
@@ -91,42 +91,19 @@ def write(folder, descriptions, results, summary):
 
 def draw(results, summary):
     """{name: (PNG bytes, SVG bytes)} of the pictures."""
-    from matplotlib import rc_context
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    style = {
-        "font.size": 10,
-        "axes.edgecolor": "#9a9a9a",
-        "axes.labelcolor": INK,
-        "xtick.color": INK,
-        "ytick.color": INK,
-        "text.color": INK,
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "svg.hashsalt": "fpdet",
-    }
     pictures = {}
-    with rc_context(style):
-        for name, size, panels in (
-            ("sources", (11, 4.6), (_draw_spread, _draw_divergence)),
+    with plots.styled():
+        for name, (width, height), panels in (
+            ("sources", (5.5, 4.6), (_draw_spread, _draw_divergence)),
             ("spread", (5.5, 4.2), (_draw_spread,)),
             ("divergence", (6.5, 4.2), (_draw_divergence,)),
         ):
-            figure = Figure(figsize=size, layout="constrained")
-            FigureCanvasAgg(figure)
             ratios = {"width_ratios": (1, 1.25)} if len(panels) == 2 else None
-            axes = figure.subplots(1, len(panels), squeeze=False, gridspec_kw=ratios)[0]
+            figure, axes = plots.figure(len(panels), width=width, height=height, gridspec_kw=ratios)
             for panel, axis in zip(panels, axes, strict=True):
                 panel(axis, results, summary)
-            pictures[name] = _saved(figure, "png", dpi=160), _saved(figure, "svg", metadata={"Date": None})
+            pictures[name] = plots.saved(figure, "png", dpi=160), plots.saved(figure, "svg")
     return pictures
-
-
-def _saved(figure, kind, **options):
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format=kind, **options)
-    return buffer.getvalue()
 
 
 def _draw_spread(axis, results, summary):
@@ -218,15 +195,6 @@ def _draw_divergence(axis, results, summary):
 
 # ---- HTML --------------------------------------------------------------------------------------------
 
-_HEAD = """<!doctype html><html lang="en"><meta charset="utf-8"><title>fpdet: sources of spread</title>
-<meta name="viewport" content="width=device-width"><style>
-body{font:16px/1.5 system-ui,sans-serif;color:#2b2b2b;max-width:64rem;margin:2rem auto;padding:0 1rem}
-table{border-collapse:collapse;margin:1rem 0;font-size:.9rem}
-th,td{padding:.3rem .7rem;text-align:right;border-bottom:1px solid #e4e4e4}
-th:first-child,td:first-child{text-align:left}.wide{overflow-x:auto}img{max-width:100%}
-.good{color:#217a4b}.bad{color:#b00020}
-code,pre{font-size:.85rem;background:#f6f6f6;padding:.1rem .3rem}pre{padding:.8rem;overflow-x:auto}small{color:#666}
-</style>"""
 HEADINGS = ("source", "runs", "mean %", "SD", "95%", "SD/seed", "apart", "from")
 
 
@@ -254,11 +222,11 @@ def html(config, descriptions, results, summary, pictures):
         if zero
         else '<p class="bad">The controls are missing or not zero: nothing below can be trusted.</p>'
     )
-    settings = "\n".join(f"{name} = {value}" for name, value in config.to_json().items())
+    settings = config_text(config)
     ops = "".join(f"<li>{escape(op)}</li>" for op in summary["torch_ops"])
     return "".join(
         (
-            _HEAD,
+            page.head("fpdet: sources of spread"),
             "<h1>What moves the test accuracy?</h1>",
             f"<p>A small conv net with batch norm, {config.steps} steps on <b>{escape(config.data)}</b> "
             f"({config.train_images} training, {config.test_images} test images). All runs start from equal weights "
@@ -267,7 +235,7 @@ def html(config, descriptions, results, summary, pictures):
             '<img alt="Spread of accuracy per source, and distance of weights over steps" '
             f'src="data:image/png;base64,{picture}">',
             '<div class="wide">',
-            _table(HEADINGS, lines),
+            page.table(HEADINGS, lines),
             "</div>",
             *(f"<p>{escape(remark)}.</p>" for remark in remarks(summary)),
             f"<p><small>{escape(CAPTION)} One image is {100 / config.test_images:.3f} points. "
@@ -278,16 +246,10 @@ def html(config, descriptions, results, summary, pictures):
             f"{config.threads} thread(s); their bits are torch's, and may differ with its version, the CPU and the "
             f"number of threads:</p><ul>{ops}</ul>",
             '<h2>Runs</h2><div class="wide">',
-            _table(
+            page.table(
                 ("source", "run", "varied", "accuracy %", "first difference", "final relative L1", "finite", "seconds"),
                 runs,
             ),
             f"</div><h2>Settings</h2><pre>{escape(settings)}</pre></html>\n",
         )
     )
-
-
-def _table(headings, rows):
-    head = "".join(f"<th>{escape(str(heading))}</th>" for heading in headings)
-    body = "".join("<tr>" + "".join(f"<td>{escape(str(cell))}</td>" for cell in row) + "</tr>" for row in rows)
-    return f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"

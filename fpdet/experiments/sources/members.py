@@ -1,8 +1,10 @@
 """The members of the experiment: the baseline, its controls, and per source the runs that vary that source alone."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fpdet._arithmetic import Arithmetic
+from fpdet.experiments.data import SHAPES
+from fpdet.experiments.sources.model import multiply_adds
 
 BASELINE = "baseline"
 CONTROL = "control"
@@ -23,6 +25,11 @@ class Member:
     step_arithmetic: str  # of the SGD update
     rescale: int
     data_seed: int
+    seconds: float = 1.0
+
+    @property
+    def group(self):
+        return self.source
 
     @property
     def cost_class(self):
@@ -66,7 +73,8 @@ def members(config):
     if "seed" in config.sources:
         for seed in config.data_seeds:
             add(f"seed {seed}", "seed", data_seed=seed)
-    return found
+    macs_forward, macs_step = multiply_adds(config, *SHAPES[config.data])
+    return [replace(each, seconds=_guess_seconds(config, each, macs_step, macs_forward)) for each in found]
 
 
 def _step(arithmetic):
@@ -87,7 +95,7 @@ def describe(member):
     return member.arithmetic
 
 
-def guess_seconds(config, member, macs_step, macs_forward):
+def _guess_seconds(config, member, macs_step, macs_forward):
     """A first estimate of a member's seconds."""
     work = config.steps * config.batch * macs_step + config.test_images * macs_forward
     return config.steps * SECONDS_PER_STEP + work * NANOSECONDS[member.cost_class] * 1e-9
