@@ -9,6 +9,7 @@ import torch
 
 from fpdet import nn
 from fpdet._arithmetic import as_arithmetic
+from fpdet._words import one_of
 
 _CONVOLUTIONS = (
     "Conv1d",
@@ -23,11 +24,14 @@ TO_FPDET = {getattr(torch.nn, name): getattr(nn, name) for name in _NAMES}
 TO_TORCH = {ours: theirs for theirs, ours in TO_FPDET.items()}
 
 
-def convert(model, arithmetic):
+def convert(model, arithmetic, *, only=None):
     """Give every layer of `model` that fpdet.nn has this arithmetic, in place; None: torch's modules again.
 
     What the model computes between its layers (``+``, torch.relu, functional calls) stays torch's; inside
     ``with fpdet.arithmetic(...)`` it is fpdet's as well. `fpdet.coverage` lists what a model does.
+
+    Args:
+        only: names of torch.nn's classes, e.g. ``("Conv2d",)``; None: all of fpdet.nn's.
 
     A module whose arithmetic draws random bits gets a stream of its own, seeded by the Arithmetic's
     seed and the module's name.
@@ -44,7 +48,8 @@ def convert(model, arithmetic):
     if not isinstance(model, torch.nn.Module):
         raise TypeError(f"model: expected a torch.nn.Module, got {type(model).__name__}")
     chosen = None if arithmetic is None else as_arithmetic(arithmetic)
-    plan = [(name, module, _new_class(name, module, chosen)) for name, module in _layers(model)]
+    names = _NAMES if only is None else tuple(one_of("only", name, _NAMES) for name in only)
+    plan = [(name, module, _new_class(name, module, chosen)) for name, module in _layers(model, names)]
     for name, module, cls in plan:
         if chosen is None and isinstance(module, tuple(TO_TORCH)):
             module.drop_arithmetic()
@@ -54,10 +59,10 @@ def convert(model, arithmetic):
     return model
 
 
-def _layers(model):
-    """The modules that have a twin, and convolutions of any class."""
-    conv = torch.nn.modules.conv._ConvNd
-    twins = {*TO_FPDET, *TO_TORCH}
+def _layers(model, names):
+    """The modules of these names that have a twin, and convolutions of any class."""
+    twins = {cls for name in names for cls in (getattr(torch.nn, name), getattr(nn, name))}
+    conv = torch.nn.modules.conv._ConvNd if set(names) >= set(_CONVOLUTIONS) else ()
     return [(name, m) for name, m in model.named_modules() if isinstance(m, conv) or _class(m) in twins]
 
 

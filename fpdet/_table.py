@@ -175,6 +175,20 @@ def _multi_head_attention(context, *args, **kwargs):
     return F.multi_head_attention_forward(*args, generator=context.generator, **kwargs, **context.keywords())
 
 
+def _along(function):
+    """torch.softmax's third argument is the dtype, torch.nn.functional.softmax's is not."""
+
+    def adapter(context, input, dim=None, third=None, dtype=None, _stacklevel=3):
+        dtype = third if isinstance(third, torch.dtype) else dtype
+        return function(input, dim, dtype=dtype, **context.keywords())
+
+    return adapter
+
+
+covered("softmax")(_along(F.softmax))
+covered("log_softmax")(_along(F.log_softmax))
+
+
 @covered("pad")
 def _pad(context, input, pad, mode="constant", value=None):
     if mode == "constant":
@@ -395,6 +409,9 @@ def _bernoulli_(context, input, p=0.5, *, generator=None):
 
 # The upper mode.
 
+# Functions of module torch whose arguments are not those of torch.nn.functional's of that name, which call them.
+_OTHER_ARGUMENTS = ("embedding", "batch_norm", "layer_norm", "group_norm", "instance_norm", "binary_cross_entropy_with_logits")
+
 
 def _index():
     """torch function -> (kind, adapter, name)."""
@@ -418,6 +435,12 @@ def _index():
 def table():
     """torch function -> (kind, adapter, name), of all functions that torch lets a mode see."""
     found = _index()
+    for name in sorted(EXACT | EXACT_HERE):  # some methods are not in torch's list
+        function = getattr(torch.Tensor, name, None)
+        if callable(function) and type(function) is not _PROPERTY:
+            found.setdefault(function, ("exact" if name in EXACT else "exact here", None, name))
+    for name in _OTHER_ARGUMENTS:
+        found.pop(getattr(torch, name), None)
     for module in (torch, torch.Tensor):
         for name in sorted(RANDOM):
             if hasattr(module, name):
@@ -528,10 +551,10 @@ BELOW = frozenset(
     slice select_backward slice_backward split split_with_sizes unbind stack cat neg abs relu relu_ threshold_backward
     where masked_fill masked_fill_ zeros_like ones_like full_like empty_like new_zeros new_ones new_empty new_full
     new_empty_strided empty empty_strided zeros ones full fill_ zero_ scalar_tensor lift_fresh lift_fresh_copy is_same_size
-    eq ne lt le gt ge isnan isinf isfinite equal _local_scalar_dense amax amin max min argmax argmin maximum minimum clamp
+    copy fill zero eq ne lt le gt ge isnan isinf isfinite equal _local_scalar_dense amax amin max min argmax argmin maximum minimum clamp
     clamp_min clamp_max sign sgn sort topk gather scatter index index_select flip roll constant_pad_nd tril triu diagonal
     diagonal_backward as_strided as_strided_ unfold repeat value_selecting_reduction_backward hardtanh_backward
-    hardtanh set_ resize_ record_stream view_as_real hardtanh_ threshold any all nonzero sum_to_size_exact
+    hardtanh set_ resize_ record_stream view_as_real hardtanh_ threshold any all nonzero 
     max_pool2d_with_indices ceil floor round trunc
     """.split()
 )
@@ -541,7 +564,7 @@ def below(context, op, args, kwargs):
     """An op that arrives below autograd."""
     if context._trusted or op.namespace != "aten" or _is_compiling(args):
         return op(*args, **kwargs)
-    name = op.overloadpacket.__name__
+    name = op.overloadpacket.__name__.removesuffix("_copy").removesuffix("_scatter")  # as compiled graphs call views
     if name in ("add", "add_") and _addition(args, kwargs):
         total = _accumulated(context, *args)
         return total if name == "add" else args[0].copy_(total)

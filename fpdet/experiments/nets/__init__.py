@@ -1,6 +1,6 @@
 """The nets of the experiments: built of torch's modules, their weights drawn from a seed, then converted to fpdet.
 
-`fpdet.convert` swaps what fpdet has; the rest stays torch's, and `torch_ops` names it.
+`build` swaps the convolutions; the rest stays torch's, and `torch_ops` names it. `bare` swaps nothing.
 """
 
 import re
@@ -50,6 +50,12 @@ def build(net, width, channels_in, size, activation, beta, seed, arithmetic):
     Convolutions are drawn from N(0, 2 / (kernel area * channels out)), linear layers as torch draws them by default;
     torch's generator is neither read nor moved.
     """
+    model = bare(net, width, channels_in, size, activation, beta, seed)
+    return fpdet.convert(model, arithmetic, only=("Conv2d",))
+
+
+def bare(net, width, channels_in, size, activation, beta, seed):
+    """The same net, every layer torch's."""
     make = {"relu": nn.ReLU, "tanh": nn.Tanh, "swish": partial(Swish, beta)}[activation]
     with torch.random.fork_rng(devices=[]):  # constructors draw weights that are drawn again below
         if net.startswith("resnet"):
@@ -59,7 +65,6 @@ def build(net, width, channels_in, size, activation, beta, seed, arithmetic):
         else:
             model = VGG16(width, channels_in, size, make)
     _initialise(model, seed)
-    fpdet.convert(model, arithmetic)
     return model
 
 
