@@ -72,15 +72,17 @@ def covered(*names):
     return register
 
 
-def _promoted(*values):
-    """Tensors in their common dtype, numbers as they are."""
-    tensors = [v for v in values if isinstance(v, torch.Tensor)]
-    dtype = tensors[0].dtype
-    if len(tensors) == 2 and tensors[1].dtype != dtype:
-        dtype = torch.result_type(*values)
-    elif len(values) == 2 and len(tensors) == 1:
-        dtype = torch.result_type(*values)
-    return [v.to(dtype) if isinstance(v, torch.Tensor) and v.dtype != dtype else v for v in values]
+def _promoted(a, b):
+    """Two operands, at least one of them a floating-point tensor, in torch's common dtype; numbers as they are."""
+    if not isinstance(b, torch.Tensor) or not isinstance(a, torch.Tensor) or a.dtype == b.dtype:
+        return a, b
+    if not b.is_floating_point() or (a.is_floating_point() and b.dim() == 0 and a.dim() > 0):
+        dtype = a.dtype
+    elif not a.is_floating_point() or (a.dim() == 0 and b.dim() > 0):
+        dtype = b.dtype
+    else:
+        dtype = torch.promote_types(a.dtype, b.dtype)
+    return a.to(dtype), b.to(dtype)
 
 
 def _elementwise(name, function):
@@ -564,11 +566,12 @@ def below(context, op, args, kwargs):
     """An op that arrives below autograd."""
     if context._trusted or op.namespace != "aten" or _is_compiling(args):
         return op(*args, **kwargs)
-    name = op.overloadpacket.__name__.removesuffix("_copy").removesuffix("_scatter")  # as compiled graphs call views
+    name = op.overloadpacket.__name__
+    known = name in BELOW or name.removesuffix("_copy").removesuffix("_scatter") in BELOW  # so compiled graphs call views
     if name in ("add", "add_") and _addition(args, kwargs):
         total = _accumulated(context, *args)
         return total if name == "add" else args[0].copy_(total)
-    if name not in BELOW and (floats(args) or floats(kwargs.values())):
+    if not known and (floats(args) or floats(kwargs.values())):
         context.uncovered(f"{op}, called below autograd,")
     return op(*args, **kwargs)
 

@@ -76,20 +76,32 @@ def interpolate(
         raise NotImplementedError(f"{op}(): mode={mode!r}: got input of {input.dim()} dimensions")
     if align_corners is not None and mode not in LINEAR:
         raise ValueError("align_corners option can only be set with the interpolating modes: linear | bilinear | trilinear")
-    sizes, scales = _sizes(op, input.shape[2:], size, scale_factor, recompute_scale_factor, spatial)
-    axes = [
-        _taps(n, out, scale, mode, bool(align_corners))
-        for n, out, scale in zip(input.shape[2:], sizes, scales, strict=True)
-    ]
-    call = numbers(op, arithmetic, stream, batch_offset)
+    shape = tuple(input.shape[2:])
+    size = tuple(size) if isinstance(size, list) else size
+    scale_factor = tuple(scale_factor) if isinstance(scale_factor, list) else scale_factor
+    sizes, sources, weights, taps = _plan(
+        op, shape, size, scale_factor, mode, bool(align_corners), bool(recompute_scale_factor)
+    )
     rows = _rows(input)
-    taps = [_combined(place, input.shape[2:]) for place in product(*axes)]
+    keywords = {"arithmetic": arithmetic, "stream": stream, "batch_offset": batch_offset}
     if mode in LINEAR:
-        y = _programs.run("resample", [rows, *_maps(taps, rows)], {}, call)[0]
+        maps = _maps(sources, weights, taps, rows)
+        y = _programs.run("resample", [rows, *maps], {}, numbers(op, **keywords))[0]
     else:
-        index = torch.tensor([source for ((source, _),) in taps])
-        y = ops._pick(op, rows, index, {"arithmetic": arithmetic, "stream": stream, "batch_offset": batch_offset})
+        y = ops._pick(op, rows, torch.tensor(sources), keywords)
     return _planes(y, input.shape[:2], sizes)
+
+
+def _plan(op, shape, size, scale_factor, mode, align_corners, recompute):
+    """(output sizes, sources, weights, taps of each output position): plain numbers."""
+    sizes, scales = _sizes(op, shape, size, scale_factor, recompute, len(shape))
+    axes = [_taps(n, out, scale, mode, align_corners) for n, out, scale in zip(shape, sizes, scales, strict=True)]
+    positions = [_combined(place, shape) for place in product(*axes)]
+    taps = [tap for position in positions for tap in position]
+    return list(sizes), [s for s, _ in taps], [float(w) for _, w in taps], len(positions[0]) if positions else 1
+
+
+_plan._dynamo_marked_constant = True  # torch.compiler.assume_constant_result, without importing the compiler
 
 
 def _rows(x):
@@ -142,13 +154,11 @@ def _combined(place, shape):
     return taps
 
 
-def _maps(taps, rows):
-    """offsets, sources, weights of the sum, and of the same sum turned round."""
+def _maps(sources, weights, taps, rows):
+    """offsets, sources, weights of the sum of so many taps a position, and of the same sum turned round."""
     wide = torch.float64 if rows.dtype == torch.float64 else torch.float32
-    sources = torch.tensor([source for each in taps for source, _ in each])
-    weights = torch.tensor([float(w) for each in taps for _, w in each], dtype=torch.float64).to(wide)
-    counts = torch.tensor([len(each) for each in taps])
-    offsets = torch.cat([torch.zeros(1, dtype=torch.int64), counts.cumsum(0)])
+    sources = torch.tensor(sources)
+    weights = torch.tensor(weights, dtype=torch.float64).to(wide)
+    offsets = torch.arange(0, sources.shape[0] + 1, taps)
     back_offsets, order = _primitives.by_target(sources, rows.shape[0])
-    targets = torch.arange(len(taps)).repeat_interleave(counts)
-    return offsets, sources, weights, back_offsets, targets[order], weights[order]
+    return offsets, sources, weights, back_offsets, order // taps, weights[order]
