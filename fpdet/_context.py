@@ -1,9 +1,9 @@
 """``with fpdet.arithmetic(...)``: unmodified torch code computes by fpdet.
 
-Two modes of torch. The upper one sees every torch function before autograd and calls fpdet's in its place, so the graph
-carries its Arithmetic, and ``backward()`` after the block gives the bits that it gives inside. The lower one sees what
-arrives below autograd; there it replaces the additions that autograd makes itself where gradients meet, and refuses what
-would compute without a stated order.
+Two modes of torch. The upper one sees every torch function before autograd and calls fpdet's in its place, so the
+graph carries its Arithmetic also where ``backward()`` is called after the block. The lower one sees what arrives below
+autograd: it replaces the additions that autograd makes itself where gradients meet, and refuses what would compute
+without a stated order.
 """
 
 import warnings
@@ -25,7 +25,7 @@ class UncoveredOpError(NotImplementedError):
     """An op inside ``with fpdet.arithmetic(...)`` whose bits fpdet does not state."""
 
 
-class arithmetic(TorchFunctionMode):  # noqa: N801 (read as a word: with fpdet.arithmetic(...))
+class arithmetic(TorchFunctionMode):
     """Context manager: inside it torch's ops on floating-point tensors are fpdet's.
 
     Args:
@@ -115,8 +115,8 @@ class arithmetic(TorchFunctionMode):  # noqa: N801 (read as a word: with fpdet.a
 
 
 def checkpoint_contexts():
-    """For ``torch.utils.checkpoint.checkpoint(..., context_fn=fpdet.checkpoint_contexts)``: what is recomputed draws the
-    random numbers that forward drew.
+    """For ``torch.utils.checkpoint.checkpoint(..., context_fn=fpdet.checkpoint_contexts)``: what is recomputed draws
+    the random numbers that forward drew.
 
     Returns:
         Two context managers, of forward and of its recomputation.
@@ -142,7 +142,7 @@ def _replay(context, state):
         context.load_state_dict(now)
 
 
-class layer(arithmetic):  # noqa: N801
+class layer(arithmetic):
     """The context of one layer's forward: its own arithmetic and stream, or the surrounding context's; what autograd
     adds where gradients meet is left to whoever runs backward."""
 
@@ -208,6 +208,6 @@ def generator():
     context = _current()
     if context is None or context.generator is None:
         raise RuntimeError(
-            "generator: expected an fpdet.random.Generator, or to be inside fpdet.arithmetic(..., seed=...), got neither"
+            "generator: expected an fpdet.random.Generator, or to be inside fpdet.arithmetic(..., seed=...)"
         )
     return context.generator

@@ -176,9 +176,7 @@ def _unary_derivative(ctx, grad):
     return machine.mul(grad, PROGRAMS[ctx.function].slope(machine, x, y)), None, None, None, None, None
 
 
-torch.library.register_autograd(
-    "fpdet::unary", _unary_derivative, setup_context=_setup_unary, lib=_ops._definitions
-)
+torch.library.register_autograd("fpdet::unary", _unary_derivative, setup_context=_setup_unary, lib=_ops._definitions)
 _ops._define(
     "program",
     "(str name, Tensor[] tensors, bool[] present, str attributes, str arithmetic, Tensor? draw, int batch_offset)"

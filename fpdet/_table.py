@@ -24,26 +24,26 @@ from fpdet.nn import functional as F
 
 EXACT = frozenset(
     """
-    __get__ __set__ __delete__ __len__ __repr__ __format__ __hash__ __contains__ __deepcopy__ __reduce_ex__ __dir__
-    __setitem__ __bool__ __int__ __float__ __index__ __array__ __iter__ __setstate__ __reversed__ __dlpack__
-    __dlpack_device__ __complex__ __nonzero__ __long__
-    __eq__ __ne__ __lt__ __le__ __gt__ __ge__ eq ne lt le gt ge equal isnan isinf isfinite isclose allclose is_nonzero
-    isneginf isposinf isreal isin not_equal greater greater_equal less less_equal signbit
-    __and__ __or__ __xor__ __invert__ logical_and logical_or logical_not logical_xor bitwise_and bitwise_or bitwise_not any all
-    view view_as reshape reshape_as flatten unflatten ravel permute transpose transpose_ t t_ T movedim moveaxis swapaxes
-    swapdims squeeze squeeze_ unsqueeze unsqueeze_ contiguous clone detach detach_ alias select narrow split
-    split_with_sizes chunk tensor_split hsplit vsplit dsplit unbind cat concat concatenate stack hstack vstack dstack
-    column_stack row_stack flip fliplr flipud rot90 roll tril triu tril_ triu_ diagonal diag diag_embed atleast_1d atleast_2d
-    atleast_3d pixel_shuffle pixel_unshuffle channel_shuffle broadcast_shapes adjoint mT mH H positive
-    neg neg_ negative abs abs_ absolute sign sgn sign_ floor ceil trunc round fix floor_ ceil_ round_ trunc_
-    relu relu_ relu6 hardtanh hardtanh_ threshold threshold_ clamp clamp_ clip clip_ clamp_min clamp_max clamp_min_ clamp_max_
-    where masked_fill masked_fill_ masked_select sort argsort topk kthvalue argmax argmin msort max_unpool2d nonzero
-    zeros ones empty full zeros_like ones_like empty_like full_like new_zeros new_ones new_empty new_full new_tensor
-    tensor as_tensor asarray from_numpy scalar_tensor arange eye fill_ zero_ one_hot empty_strided
-    zeros_ ones_ constant_ eye_
-    size dim ndimension numel nelement stride storage_offset element_size data_ptr is_contiguous is_floating_point
-    is_complex is_signed is_same_size is_inference is_shared is_pinned is_set_to get_device type_as untyped_storage
-    storage has_names item tolist numpy cpu pin_memory share_memory_ requires_grad_ retain_grad register_hook
+    __get__ __set__ __delete__ __len__ __repr__ __format__ __hash__ __contains__ __deepcopy__ __reduce_ex__
+    __dir__ __setitem__ __bool__ __int__ __float__ __index__ __array__ __iter__ __setstate__ __reversed__
+    __dlpack__ __dlpack_device__ __complex__ __nonzero__ __long__ __eq__ __ne__ __lt__ __le__ __gt__ __ge__ eq
+    ne lt le gt ge equal isnan isinf isfinite isclose allclose is_nonzero isneginf isposinf isreal isin
+    not_equal greater greater_equal less less_equal signbit __and__ __or__ __xor__ __invert__ logical_and
+    logical_or logical_not logical_xor bitwise_and bitwise_or bitwise_not any all view view_as reshape
+    reshape_as flatten unflatten ravel permute transpose transpose_ t t_ T movedim moveaxis swapaxes swapdims
+    squeeze squeeze_ unsqueeze unsqueeze_ contiguous clone detach detach_ alias select narrow split
+    split_with_sizes chunk tensor_split hsplit vsplit dsplit unbind cat concat concatenate stack hstack vstack
+    dstack column_stack row_stack flip fliplr flipud rot90 roll tril triu tril_ triu_ diagonal diag diag_embed
+    atleast_1d atleast_2d atleast_3d pixel_shuffle pixel_unshuffle channel_shuffle broadcast_shapes adjoint mT
+    mH H positive neg neg_ negative abs abs_ absolute sign sgn sign_ floor ceil trunc round fix floor_ ceil_
+    round_ trunc_ relu relu_ relu6 hardtanh hardtanh_ threshold threshold_ clamp clamp_ clip clip_ clamp_min
+    clamp_max clamp_min_ clamp_max_ where masked_fill masked_fill_ masked_select sort argsort topk kthvalue
+    argmax argmin msort max_unpool2d nonzero zeros ones empty full zeros_like ones_like empty_like full_like
+    new_zeros new_ones new_empty new_full new_tensor tensor as_tensor asarray from_numpy scalar_tensor arange
+    eye fill_ zero_ one_hot empty_strided zeros_ ones_ constant_ eye_ size dim ndimension numel nelement stride
+    storage_offset element_size data_ptr is_contiguous is_floating_point is_complex is_signed is_same_size
+    is_inference is_shared is_pinned is_set_to get_device type_as untyped_storage storage has_names item tolist
+    numpy cpu pin_memory share_memory_ requires_grad_ retain_grad register_hook
     register_post_accumulate_grad_hook as_subclass set_ apply_ map_ is_tensor is_storage result_type can_cast
     is_coalesced dense_dim sparse_dim names _backward_hooks grad _version is_leaf broadcast_tensors_shapes
     numpy_T __torch_dispatch__ _is_view resolve_conj resolve_neg conj real
@@ -141,9 +141,7 @@ for _name in (*ops.NAMES_OF_FUNCTIONS, "pow", "lerp", "index_add", "scatter_add"
     covered(f"{_name}_")(_plain_in_place(getattr(ops, _name)))
 covered("__pow__")(_plain(ops.pow))
 covered("__ipow__")(_plain_in_place(ops.pow))
-for _name in (
-    "matmul mm bmm mv dot sum mean var std logsumexp gather index_select".split()
-):
+for _name in "matmul mm bmm mv dot sum mean var std logsumexp gather index_select".split():
     covered(_name)(_plain(getattr(ops, _name)))
 covered("__matmul__")(_plain(ops.matmul))
 covered("__rmatmul__")(lambda context, a, b: ops.matmul(b, a, **context.keywords()))
@@ -151,12 +149,17 @@ covered("special_expm1")(_plain(ops.expm1))
 for _name in F.__all__:
     if _name not in ("dropout", "scaled_dot_product_attention", "multi_head_attention_forward"):
         covered(_name)(_plain(getattr(F, _name)))
+
+
+def _with_indices(pool):
+    def adapter(context, *args, **kwargs):
+        return pool(*args, **{**kwargs, "return_indices": True}, **context.keywords())
+
+    return adapter
+
+
 for _name in ("max_pool1d", "max_pool2d", "max_pool3d", "adaptive_max_pool2d"):
-    covered(f"{_name}_with_indices")(
-        lambda context, *args, _pool=getattr(F, _name), **kwargs: _pool(
-            *args, **{**kwargs, "return_indices": True}, **context.keywords()
-        )
-    )
+    covered(f"{_name}_with_indices")(_with_indices(getattr(F, _name)))
 
 
 @covered("dropout", "dropout1d")
@@ -253,7 +256,12 @@ def _conversion(name):
             if source.is_floating_point():
                 args = (_rounded(context, source, input.dtype), *args[1:])
             return torch.Tensor.copy_(input, *args, **kwargs)
-        dtype = {"half": torch.float16, "bfloat16": torch.bfloat16, "float": torch.float32, "double": torch.float64}.get(name)
+        dtype = {
+            "half": torch.float16,
+            "bfloat16": torch.bfloat16,
+            "float": torch.float32,
+            "double": torch.float64,
+        }.get(name)
         for value in (*args, *kwargs.values()):
             if isinstance(value, torch.dtype):
                 dtype = value
@@ -324,7 +332,9 @@ def _drawn(draw):
         return draw(size, dtype=dtype, generator=_generator(context, generator)).requires_grad_(requires_grad)
 
     def like(context, input, *, dtype=None, requires_grad=False, **options):
-        return draw(input.shape, dtype=dtype or input.dtype, generator=_generator(context)).requires_grad_(requires_grad)
+        return draw(input.shape, dtype=dtype or input.dtype, generator=_generator(context)).requires_grad_(
+            requires_grad
+        )
 
     return fresh, like
 
@@ -348,7 +358,9 @@ def _uniform_(context, input, a=0.0, b=1.0, *, generator=None, **named):
 
 @covered("normal_")
 def _normal_(context, input, mean=0.0, std=1.0, *, generator=None):
-    return _fill(input, random.normal(input.shape, mean, std, dtype=input.dtype, generator=_generator(context, generator)))
+    return _fill(
+        input, random.normal(input.shape, mean, std, dtype=input.dtype, generator=_generator(context, generator))
+    )
 
 
 def _kaiming_std(tensor, a, mode, nonlinearity):
@@ -412,7 +424,14 @@ def _bernoulli_(context, input, p=0.5, *, generator=None):
 # The upper mode.
 
 # Functions of module torch whose arguments are not those of torch.nn.functional's of that name, which call them.
-_OTHER_ARGUMENTS = ("embedding", "batch_norm", "layer_norm", "group_norm", "instance_norm", "binary_cross_entropy_with_logits")
+_OTHER_ARGUMENTS = (
+    "embedding",
+    "batch_norm",
+    "layer_norm",
+    "group_norm",
+    "instance_norm",
+    "binary_cross_entropy_with_logits",
+)
 
 
 def _index():
@@ -453,7 +472,18 @@ def table():
         found[function] = ("engine", None, function.__name__)
     for name in ("constant_", "ones_", "zeros_", "eye_"):
         found[getattr(init, name)] = ("exact", None, name)
-    for name in ("zeros", "ones", "empty", "full", "tensor", "arange", "eye", "as_tensor", "from_numpy", "scalar_tensor"):
+    for name in (
+        "zeros",
+        "ones",
+        "empty",
+        "full",
+        "tensor",
+        "arange",
+        "eye",
+        "as_tensor",
+        "from_numpy",
+        "scalar_tensor",
+    ):
         found[getattr(torch, name)] = ("exact", None, name)
     return found
 
@@ -529,10 +559,12 @@ def _tensor_backward(tensor, gradient=None, retain_graph=None, create_graph=Fals
 
 def name_of(function):
     known = resolve_name(function)
-    return known or ".".join((getattr(function, "__module__", None) or "torch", getattr(function, "__name__", str(function))))
+    return known or ".".join(
+        (getattr(function, "__module__", None) or "torch", getattr(function, "__name__", str(function)))
+    )
 
 
-class trusted:  # noqa: N801
+class trusted:
     """While the upper mode answers for what is called, the lower one lets it pass."""
 
     def __init__(self, context):
@@ -549,15 +581,16 @@ class trusted:  # noqa: N801
 
 BELOW = frozenset(
     """
-    view _unsafe_view reshape detach detach_ alias clone copy_ _to_copy expand permute t transpose unsqueeze squeeze select
-    slice select_backward slice_backward split split_with_sizes unbind stack cat neg abs relu relu_ threshold_backward
-    where masked_fill masked_fill_ zeros_like ones_like full_like empty_like new_zeros new_ones new_empty new_full
-    new_empty_strided empty empty_strided zeros ones full fill_ zero_ scalar_tensor lift_fresh lift_fresh_copy is_same_size
-    copy fill zero eq ne lt le gt ge isnan isinf isfinite equal _local_scalar_dense amax amin max min argmax argmin maximum minimum clamp
-    clamp_min clamp_max sign sgn sort topk gather scatter index index_select flip roll constant_pad_nd tril triu diagonal
-    diagonal_backward as_strided as_strided_ unfold repeat value_selecting_reduction_backward hardtanh_backward
-    hardtanh set_ resize_ record_stream view_as_real hardtanh_ threshold any all nonzero 
-    max_pool2d_with_indices ceil floor round trunc
+    view _unsafe_view reshape detach detach_ alias clone copy_ _to_copy expand permute t transpose unsqueeze
+    squeeze select slice select_backward slice_backward split split_with_sizes unbind stack cat neg abs relu
+    relu_ threshold_backward where masked_fill masked_fill_ zeros_like ones_like full_like empty_like new_zeros
+    new_ones new_empty new_full new_empty_strided empty empty_strided zeros ones full fill_ zero_ scalar_tensor
+    lift_fresh lift_fresh_copy is_same_size copy fill zero eq ne lt le gt ge isnan isinf isfinite equal
+    _local_scalar_dense amax amin max min argmax argmin maximum minimum clamp clamp_min clamp_max sign sgn sort
+    topk gather scatter index index_select flip roll constant_pad_nd tril triu diagonal diagonal_backward
+    as_strided as_strided_ unfold repeat value_selecting_reduction_backward hardtanh_backward hardtanh set_
+    resize_ record_stream view_as_real hardtanh_ threshold any all nonzero max_pool2d_with_indices ceil floor
+    round trunc
     """.split()
 )
 
@@ -567,7 +600,9 @@ def below(context, op, args, kwargs):
     if context._trusted or op.namespace != "aten" or _is_compiling(args):
         return op(*args, **kwargs)
     name = op.overloadpacket.__name__
-    known = name in BELOW or name.removesuffix("_copy").removesuffix("_scatter") in BELOW  # so compiled graphs call views
+    known = (
+        name in BELOW or name.removesuffix("_copy").removesuffix("_scatter") in BELOW
+    )  # so compiled graphs call views
     if name in ("add", "add_") and _addition(args, kwargs):
         total = _accumulated(context, *args)
         return total if name == "add" else args[0].copy_(total)

@@ -1,4 +1,4 @@
-"""torch's tensor functions with a stated arithmetic: arguments as torch's, then those of fpdet.nn.functional by keyword.
+"""torch's tensor functions with a stated arithmetic: torch's arguments, then those of fpdet.nn.functional by keyword.
 
 Every function is one rounded operation per element, one ordered sum, or one program of fpdet/programs; gradients too.
 Of a number as operand the float64 value is rounded once, to nearest even, into the accumulator's format.
@@ -298,7 +298,8 @@ def index_add(input, dim, index, source, *, alpha=1, **keywords):
     x, v = input.movedim(axis, 0), source.movedim(axis, 0)
     if index.dim() > 1 or index.numel() != v.shape[0] or v.shape[1:] != x.shape[1:]:
         raise RuntimeError(
-            f"index_add(): source: expected {index.numel()} slices of input {list(input.shape)}, got {list(source.shape)}"
+            f"index_add(): source: expected {index.numel()} slices of input {list(input.shape)}, "
+            f"got {list(source.shape)}"
         )
     v = v if alpha == 1 else mul(v, alpha, **keywords)
     index = torch.arange(x.shape[0])[index.reshape(-1).long()]

@@ -52,7 +52,9 @@ def test_a_compiled_model_inside_the_context(name):
     torch._dynamo.reset()
     arithmetic = "nearest_even pairwise"
     expected, ops = gradients(loss_of, name, False, arithmetic)
-    compiled, compiled_ops = gradients(torch.compile(loss_of, fullgraph=True, backend="aot_eager"), name, False, arithmetic)
+    compiled, compiled_ops = gradients(
+        torch.compile(loss_of, fullgraph=True, backend="aot_eager"), name, False, arithmetic
+    )
     assert compiled == expected
     assert compiled_ops >= ops // 2 > 0
     plain, none = gradients(loss_of, name, True, arithmetic)  # control: without a context nothing of fpdet runs

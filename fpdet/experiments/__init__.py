@@ -11,7 +11,7 @@ EXPERIMENTS = {
     "divergence": "how far two trainings part that differ in rounding alone: per layer, step and learning rate",
     "ledger": "how much error each layer and pass of a training step adds, and which order or format would mend it",
     "variance": "spread of test accuracy over perturbations of the last bit, over seeds, over arithmetics",
-    "network": "a whole net trained under one Arithmetic: one digest for threads, kernels, compilers; torch's beside it",
+    "network": "a whole net trained under one Arithmetic: one digest for threads, kernels, compilers",
     "edge_of_stability": "sharpness against 2/lr in full-batch training, and growth of last-bit error beside it",
 }
 

@@ -9,7 +9,8 @@ A program has
     backward(m, needed, grads, inputs, outputs, **attributes)    -> one gradient per input, None where not needed
 
 and `results`, the number of outputs that the caller sees; `keeps_result` where what it keeps is its one result in the
-working dtype. Inputs may be None where the op's argument may be. Every value between two steps has the working dtype (`Machine.enter`); every step is one core operation.
+working dtype. Inputs may be None where the op's argument may be.
+Every value between two steps has the working dtype (`Machine.enter`); every step is one core operation.
 """
 
 PROGRAMS = {}

@@ -70,7 +70,7 @@ class divide:
 
 @program
 class fan_out:
-    """`copies` copies of x, to be used in different places.    dx = ((g1 + g2) + g3) + …, a copy that is not used gives +0."""
+    """`copies` copies of x, for as many uses.    dx = ((g1 + g2) + g3) + …, g of a copy without use being +0."""
 
     results = 1
 

@@ -61,19 +61,19 @@ class batch_norm:
         d, squares, mean = _deviations(m, wide, axes)
         n = count(x, axes)
         rstd = m.unary("rsqrt", m.add(m.div(squares, float(n)), eps))
-        y = _affine(m, m.mul(d, rstd), _channels(m, weight, shape), _channels(m, bias, shape))
+        xhat = m.mul(d, rstd)
+        y = _affine(m, xhat, _channels(m, weight, shape), _channels(m, bias, shape))
         unbiased = m.div(squares, float(max(n - 1, 0)))
         running = [
             m.leave(_running(m, m.enter(old), new.reshape((shape[1],)), momentum), old if old is not None else x)
             for old, new in ((running_mean, mean), (running_var, unbiased))
         ]
-        return m.leave(y, x), *running, mean, rstd
+        return m.leave(y, x), *running, xhat, rstd
 
     def backward(m, needed, grads, inputs, outputs, *, eps, momentum):
         x, weight = inputs[:2]
         axes, shape = _all_but_channel(x), _channel_shape(x)
-        mean, rstd = outputs[3:]
-        xhat = m.mul(m.sub(m.enter(x), mean), rstd)
+        xhat, rstd = outputs[3:]
         gradients = _gradients(
             m, needed, m.enter(grads[0]), xhat, rstd, _channels(m, weight, shape), axes, axes, through_statistics=True
         )
@@ -90,16 +90,13 @@ class batch_norm_inference:
         shape = _channel_shape(x)
         rstd = m.unary("rsqrt", m.add(_channels(m, running_var, shape), eps))
         xhat = m.mul(m.sub(m.enter(x), _channels(m, running_mean, shape)), rstd)
-        return m.leave(_affine(m, xhat, _channels(m, weight, shape), _channels(m, bias, shape)), x), rstd
+        return m.leave(_affine(m, xhat, _channels(m, weight, shape), _channels(m, bias, shape)), x), xhat, rstd
 
     def backward(m, needed, grads, inputs, outputs, *, eps):
-        x, weight, _, running_mean, _ = inputs
-        axes, shape, rstd = _all_but_channel(x), _channel_shape(x), outputs[1]
-        xhat = m.mul(m.sub(m.enter(x), _channels(m, running_mean, shape)), rstd) if needed[1] else None
-        weight = _channels(m, weight, shape)
-        gradients = _gradients(
-            m, needed, m.enter(grads[0]), xhat, rstd, weight, axes, axes, through_statistics=False
-        )
+        x = inputs[0]
+        axes, weight = _all_but_channel(x), _channels(m, inputs[1], _channel_shape(x))
+        xhat, rstd = outputs[1:]
+        gradients = _gradients(m, needed, m.enter(grads[0]), xhat, rstd, weight, axes, axes, through_statistics=False)
         return *_leave_all(m, gradients, inputs), None, None
 
 
@@ -111,14 +108,14 @@ class layer_norm:
 
     def forward(m, x, weight, bias, *, axes, eps):
         wide, over = m.enter(x), _last(x, axes)
-        d, squares, mean = _deviations(m, wide, over)
+        d, squares, _ = _deviations(m, wide, over)
         rstd = m.unary("rsqrt", m.add(m.div(squares, float(count(x, over))), eps))
-        return m.leave(_affine(m, m.mul(d, rstd), m.enter(weight), m.enter(bias)), x), mean, rstd
+        xhat = m.mul(d, rstd)
+        return m.leave(_affine(m, xhat, m.enter(weight), m.enter(bias)), x), xhat, rstd
 
     def backward(m, needed, grads, inputs, outputs, *, axes, eps):
         x, weight, _ = inputs
-        mean, rstd = outputs[1:]
-        xhat = m.mul(m.sub(m.enter(x), mean), rstd)
+        xhat, rstd = outputs[1:]
         before = tuple(range(len(x.shape) - axes))
         gradients = _gradients(
             m, needed, m.enter(grads[0]), xhat, rstd, m.enter(weight), _last(x, axes), before, through_statistics=True
@@ -136,12 +133,12 @@ class rms_norm:
         wide, over = m.enter(x), _last(x, axes)
         mean_square = m.div(m.dot(wide, wide, over), float(count(x, over)))
         rstd = m.unary("rsqrt", m.add(mean_square, eps))
-        return m.leave(_affine(m, m.mul(wide, rstd), m.enter(weight), None), x), rstd
+        xhat = m.mul(wide, rstd)
+        return m.leave(_affine(m, xhat, m.enter(weight), None), x), xhat, rstd
 
     def backward(m, needed, grads, inputs, outputs, *, axes, eps):
-        (x, weight), (_, rstd) = inputs, outputs
-        over, before = _last(x, axes), tuple(range(len(x.shape) - axes))
-        grad, xhat = m.enter(grads[0]), m.mul(m.enter(x), rstd)
+        (x, weight), (_, xhat, rstd) = inputs, outputs
+        over, before, grad = _last(x, axes), tuple(range(len(x.shape) - axes)), m.enter(grads[0])
         dx = dw = None
         if needed[0]:
             g = grad if weight is None else m.mul(grad, m.enter(weight))
@@ -161,18 +158,17 @@ class group_norm:
     def forward(m, x, weight, bias, *, groups, eps):
         grouped = m.enter(x).reshape(_grouped_shape(x, groups))
         over = tuple(range(2, len(grouped.shape)))
-        d, squares, mean = _deviations(m, grouped, over)
+        d, squares, _ = _deviations(m, grouped, over)
         rstd = m.unary("rsqrt", m.add(m.div(squares, float(count(grouped, over))), eps))
-        xhat, shape = m.mul(d, rstd).reshape(tuple(x.shape)), _channel_shape(x)
-        y = _affine(m, xhat, _channels(m, weight, shape), _channels(m, bias, shape))
-        return m.leave(y, x), mean, rstd
+        xhat, shape = m.mul(d, rstd), _channel_shape(x)
+        y = _affine(m, xhat.reshape(tuple(x.shape)), _channels(m, weight, shape), _channels(m, bias, shape))
+        return m.leave(y, x), xhat, rstd
 
     def backward(m, needed, grads, inputs, outputs, *, groups, eps):
         x, weight, _ = inputs
-        mean, rstd = outputs[1:]
+        xhat, rstd = outputs[1:]
         form, shape = _grouped_shape(x, groups), _channel_shape(x)
         grad = m.enter(grads[0])
-        xhat = m.mul(m.sub(m.enter(x).reshape(form), mean), rstd)
         over = tuple(range(2, len(form)))
         dx = None
         if needed[0]:

@@ -46,7 +46,7 @@ class accumulate_rows:
 
 @program
 class mean_rows:
-    """y[s] = (sum of the rows sources[offsets[s]:offsets[s + 1]] of x) / counts[s];  dx the sum turned round of g / counts.
+    """y[s] = (sum of the rows sources[offsets[s]:offsets[s + 1]] of x) / counts[s];  dx the sum turned round.
 
     x (T, D), counts (S, 1) of the working dtype.
     """

@@ -30,7 +30,7 @@ class ReferenceMachine(Machine):
         return replace(self.rules, pass_tag=tag)
 
     def _binary(self, operation, a, b, tag):
-        return binary(operation, a, b, self._rules(tag), self.working)
+        return binary(a, b, operation, self._rules(tag), self.working)
 
     def _unary(self, function, x, tag):
         return unary(function, x, self._rules(tag), self.working)

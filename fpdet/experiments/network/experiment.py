@@ -17,7 +17,9 @@ class Network(Experiment):
     """One unit: one training from the seed."""
 
     name = "network"
-    about = "A whole net trained under one Arithmetic: the same bits on any number of threads, with any kernels, compiled"
+    about = (
+        "A whole net trained under one Arithmetic: the same bits on any number of threads, with any kernels, compiled"
+    )
     Settings = NetworkSettings
 
     def prepare(self, settings, root):
@@ -130,7 +132,9 @@ class Network(Experiment):
                 return False, f"{row['way']}: an image alone gives other scores than in its batch"
         ways = sum(row["group"] == "fpdet" for row in summary["rows"])
         moved = [row["way"] for row in summary["rows"] if row["group"] == "torch" and row["differs_after"] is not None]
-        torch_text = f"torch's deterministic mode: {', '.join(moved)} differ" if moved else "torch's own did not differ here"
+        torch_text = (
+            f"torch's deterministic mode: {', '.join(moved)} differ" if moved else "torch's own did not differ here"
+        )
         return True, f"{ways} ways, one digest {summary['digest']}; the controls differ; {torch_text}"
 
 

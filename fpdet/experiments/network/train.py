@@ -13,9 +13,7 @@ from fpdet.experiments.training import augmented, batch_indices, step_arithmetic
 
 def make(settings, shape):
     """The net of the settings, of torch's layers."""
-    return nets.bare(
-        settings.net, settings.width, *shape, settings.activation, settings.beta, settings.seed
-    )
+    return nets.bare(settings.net, settings.width, *shape, settings.activation, settings.beta, settings.seed)
 
 
 @contextmanager
@@ -38,7 +36,9 @@ def run(settings, batches, given, on_step):
     Returns:
         (result, record): digests after every step, the last losses; the record is empty.
     """
-    context = nullcontext() if given["arithmetic"] is None else fpdet.arithmetic(given["arithmetic"], seed=settings.seed)
+    context = (
+        nullcontext() if given["arithmetic"] is None else fpdet.arithmetic(given["arithmetic"], seed=settings.seed)
+    )
     model = make(settings, batches.shape)
     optimizer = _optimizer(settings, model, given["arithmetic"])
     loss_of = _loss

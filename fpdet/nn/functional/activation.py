@@ -1,4 +1,4 @@
-"""Activations and softmax: correctly rounded functions and short programs (fpdet/programs/activation.py, softmax.py)."""
+"""Activations and softmax: correctly rounded functions and short programs (fpdet/programs)."""
 
 from fpdet import _check, _programs
 from fpdet._numbers import numbers
@@ -51,7 +51,9 @@ def logsigmoid(input, *, arithmetic=None, stream=None, batch_offset=0):
 def leaky_relu(input, negative_slope=0.01, inplace=False, *, arithmetic=None, stream=None, batch_offset=0):
     """x where x > 0, else x * negative_slope."""
     attributes = {"negative_slope": float(negative_slope)}
-    return _in_place(inplace, input, _one("leaky_relu", "leaky_relu", input, attributes, arithmetic, stream, batch_offset))
+    return _in_place(
+        inplace, input, _one("leaky_relu", "leaky_relu", input, attributes, arithmetic, stream, batch_offset)
+    )
 
 
 def elu(input, alpha=1.0, inplace=False, *, arithmetic=None, stream=None, batch_offset=0):

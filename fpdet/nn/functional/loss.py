@@ -23,7 +23,15 @@ def mse_loss(
 ):
     """(input - target)^2, shapes broadcast."""
     return _pairwise(
-        "mse_loss", "squared_error", input, target, (size_average, reduce, weight), reduction, arithmetic, stream, batch_offset
+        "mse_loss",
+        "squared_error",
+        input,
+        target,
+        (size_average, reduce, weight),
+        reduction,
+        arithmetic,
+        stream,
+        batch_offset,
     )
 
 
@@ -41,7 +49,15 @@ def l1_loss(
 ):
     """|input - target|, shapes broadcast."""
     return _pairwise(
-        "l1_loss", "absolute_error", input, target, (size_average, reduce, weight), reduction, arithmetic, stream, batch_offset
+        "l1_loss",
+        "absolute_error",
+        input,
+        target,
+        (size_average, reduce, weight),
+        reduction,
+        arithmetic,
+        stream,
+        batch_offset,
     )
 
 
@@ -140,7 +156,9 @@ def cross_entropy(
     counts = target != ignore_index
     spread = torch.where(counts, spread, torch.zeros((), dtype=spread.dtype))
     total = ops.add(
-        ops.mul(picked, 1.0 - label_smoothing, **keywords), ops.mul(spread, label_smoothing / x.shape[1], **keywords), **keywords
+        ops.mul(picked, 1.0 - label_smoothing, **keywords),
+        ops.mul(spread, label_smoothing / x.shape[1], **keywords),
+        **keywords,
     )
     if reduction == "none":
         return total.squeeze(0) if unbatched else total

@@ -65,9 +65,7 @@ def instance_norm(
     return _group_norm("instance_norm", input, input.shape[1], weight, bias, eps, arithmetic, stream, batch_offset)
 
 
-def group_norm(
-    input, num_groups, weight=None, bias=None, eps=1e-05, *, arithmetic=None, stream=None, batch_offset=0
-):
+def group_norm(input, num_groups, weight=None, bias=None, eps=1e-05, *, arithmetic=None, stream=None, batch_offset=0):
     """input (N, C, *), weight and bias (C); statistics over the C/num_groups channels of a group and all positions."""
     _affine("group_norm", input, weight, bias)
     if num_groups < 1 or input.shape[1] % num_groups:

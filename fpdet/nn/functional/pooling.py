@@ -16,7 +16,7 @@ def _max_pool(spatial, x, kernel_size, stride, padding, dilation, ceil_mode, ret
     _check.tensors(op, input=x)
     torch_op = getattr(torch_functional, f"{op}_with_indices")
     with torch.no_grad():
-        values, indices = torch_op(x.detach(), kernel_size, stride, padding, dilation, ceil_mode, True)
+        _, indices = torch_op(x.detach(), kernel_size, stride, padding, dilation, ceil_mode, True)
     return _picked(op, spatial, x, indices, return_indices, keywords)
 
 
@@ -45,7 +45,7 @@ def max_pool1d(
     stream=None,
     batch_offset=0,
 ):
-    """input (N, C, L) or (C, L); the gradients of windows that share an element are added in the windows' order."""
+    """input (N, C, L) or (C, L); gradients of windows that share an element are added in their order."""
     keywords = _keywords(arithmetic, stream, batch_offset)
     return _max_pool(1, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices, keywords)
 
@@ -63,7 +63,7 @@ def max_pool2d(
     stream=None,
     batch_offset=0,
 ):
-    """input (N, C, H, W) or (C, H, W); the gradients of windows that share an element are added in the windows' order."""
+    """input (N, C, H, W) or (C, H, W); gradients of windows that share an element are added in their order."""
     keywords = _keywords(arithmetic, stream, batch_offset)
     return _max_pool(2, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices, keywords)
 
@@ -81,14 +81,12 @@ def max_pool3d(
     stream=None,
     batch_offset=0,
 ):
-    """input (N, C, D, H, W) or (C, D, H, W); the gradients of windows that share an element are added in their order."""
+    """input (N, C, D, H, W) or (C, D, H, W); gradients of windows that share an element are added in their order."""
     keywords = _keywords(arithmetic, stream, batch_offset)
     return _max_pool(3, input, kernel_size, stride, padding, dilation, ceil_mode, return_indices, keywords)
 
 
-def adaptive_max_pool2d(
-    input, output_size, return_indices=False, *, arithmetic=None, stream=None, batch_offset=0
-):
+def adaptive_max_pool2d(input, output_size, return_indices=False, *, arithmetic=None, stream=None, batch_offset=0):
     """input (N, C, H, W) or (C, H, W)."""
     _check.tensors("adaptive_max_pool2d", input=input)
     with torch.no_grad():

@@ -75,7 +75,9 @@ def interpolate(
     if spatial < 1 or LINEAR.get(mode, spatial) != spatial:
         raise NotImplementedError(f"{op}(): mode={mode!r}: got input of {input.dim()} dimensions")
     if align_corners is not None and mode not in LINEAR:
-        raise ValueError("align_corners option can only be set with the interpolating modes: linear | bilinear | trilinear")
+        raise ValueError(
+            "align_corners option can only be set with the interpolating modes: linear | bilinear | trilinear"
+        )
     shape = tuple(input.shape[2:])
     size = tuple(size) if isinstance(size, list) else size
     scale_factor = tuple(scale_factor) if isinstance(scale_factor, list) else scale_factor
@@ -115,7 +117,11 @@ def _planes(rows, samples_and_channels, sizes):
 
 def _sizes(op, shape, size, scale_factor, recompute, spatial):
     if (size is None) == (scale_factor is None):
-        raise ValueError("only one of size or scale_factor should be defined" if size else "either size or scale_factor should be defined")
+        raise ValueError(
+            "only one of size or scale_factor should be defined"
+            if size
+            else "either size or scale_factor should be defined"
+        )
     if size is not None:
         return _check.tuple_of_ints(op, "size", size, spatial), [None] * spatial
     factors = list(scale_factor) if isinstance(scale_factor, list | tuple) else [scale_factor] * spatial
