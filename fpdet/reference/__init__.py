@@ -11,6 +11,7 @@ reduction   ``Rules``, one output element: tree orders, kahan, neumaier, exact
 conv        convolution in all passes, transposed convolution, channel_sum
 functions   elementary functions of one argument (by MPFR; import it by itself: gmpy2 is needed)
 pointwise   add_tensors, round_tensor, sgd_step
+primitives  binary, sum_terms, matmul, gather_sum
 tensors     arrays in and out, ``same``
 """
 
@@ -24,6 +25,7 @@ from .conv import (
 )
 from .order import Order, parse_order, runs_and_fold, shuffle, tree, tree_text
 from .pointwise import add_tensors, round_tensor, sgd_step
+from .primitives import binary, gather_sum, matmul, sum_terms
 from .reduction import (
     ADD,
     DOUBLE_BACKWARD,
@@ -60,6 +62,7 @@ __all__ = [
     "add",
     "add_tensors",
     "away_from_zero",
+    "binary",
     "channel_sum",
     "conv_transpose",
     "convert",
@@ -71,6 +74,8 @@ __all__ = [
     "exact_sum",
     "fma",
     "format_of",
+    "gather_sum",
+    "matmul",
     "mul",
     "operand_bits",
     "overflows_to_infinity",
@@ -84,6 +89,7 @@ __all__ = [
     "same",
     "sgd_step",
     "shuffle",
+    "sum_terms",
     "tree",
     "tree_text",
 ]
