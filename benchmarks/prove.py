@@ -28,8 +28,12 @@ def functions():
     """Words of csrc/core/functions.h and the header of each."""
     text = (CORE / "functions.h").read_text()
     words = re.findall(r'X\(\w+, "(\w+)", \w+, \d+\)', text)
-    headers = sorted((CORE / "functions").glob("*.h"))
-    return {word: next(h for h in headers if re.search(rf" {word}_(enclosure|unpacked)\(", h.read_text())) for word in words}
+    headers = {path: path.read_text() for path in sorted((CORE / "functions").glob("*.h"))}
+
+    def home(word):
+        return next(path for path, text in headers.items() if re.search(rf" {word}_(enclosure|unpacked)\(", text))
+
+    return {word: home(word) for word in words}
 
 
 def sources(word):
@@ -107,7 +111,7 @@ def run(word, patterns=PATTERNS):
 
 
 def settled(word, pattern):
-    """Whether the digits that core takes are f(x)'s, by MPFR: the verdict on an input that the bound leaves undecided."""
+    """The verdict on an input that the bound leaves undecided: whether core's digits are f(x)'s, by MPFR."""
     from fpdet import core
     from fpdet.reference import functions as oracle
 
