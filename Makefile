@@ -3,6 +3,7 @@
 #   make demo                 the experiment: how much of the spread comes from rounding, order, seed
 #   make test                 all tests                    (PYTEST_ARGS="-k conv" for some)
 #   make bench                speed beside torch's    (BENCH_ARGS)
+#   make prove FUNCTION=exp   an elementary function on every float32, and the record of it
 #   make lint / make format   ruff and clang-format: check / rewrite
 #   make test-sanitizers      core and CPU kernels under ASan and UBSan
 #   make test-aarch64         the same programs cross-compiled, under qemu
@@ -15,10 +16,10 @@ PY := $(VENV)/bin/python
 PIP_INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt
 CXX_FILES = $(wildcard csrc/*/*.h csrc/*/*.cpp csrc/*/*.cu csrc/core/functions/*.h csrc/cpu/kernels/*.h csrc/cpu/kernels/*.cpp tests/native/*.cpp tests/native/*.h)
 .DEFAULT_GOAL := help
-.PHONY: help build demo test bench lint format test-sanitizers test-aarch64 test-native golden wheel test-wheel clean
+.PHONY: help build demo test bench prove lint format test-sanitizers test-aarch64 test-native golden wheel test-wheel clean
 
 help:
-	@sed -n '3,11s/^# \{0,1\}//p' Makefile
+	@sed -n '3,12s/^# \{0,1\}//p' Makefile
 
 # ---- set-up ----------------------------------------------------------------------------------------
 
@@ -49,6 +50,9 @@ test: build
 
 bench: build
 	$(PY) -m fpdet bench $(BENCH_ARGS)
+
+prove: build
+	$(PY) -m fpdet prove $(FUNCTION)
 
 lint: $(VENV)/.installed
 	$(VENV)/bin/ruff check .

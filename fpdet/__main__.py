@@ -31,14 +31,16 @@ def parser():
     commands.add_parser("info", help="how fpdet was built and what is in use").set_defaults(call=_info)
     bench = commands.add_parser("bench", help="speed beside torch's, bits beside the oracle (see: fpdet bench --help)")
     bench.add_argument("options", nargs=argparse.REMAINDER)
+    prove = commands.add_parser("prove", help="an elementary function on every float32 (see: fpdet prove --help)")
+    prove.add_argument("options", nargs=argparse.REMAINDER)
     return top
 
 
 def main(arguments=None):
     """Run a command; returns its exit status: 0, 1 (failed), 2 (bad input), 130 (interrupted)."""
     arguments = sys.argv[1:] if arguments is None else list(arguments)
-    if arguments[:1] == ["bench"]:  # its options are its own
-        return _bench(arguments[1:])
+    if arguments[:1] in (["bench"], ["prove"]):  # their options are their own
+        return _from_checkout(arguments[0], arguments[1:])
     given = parser().parse_args(arguments)
     try:
         return given.call(given) or 0
@@ -57,21 +59,24 @@ def bad_input(error):
     return 2
 
 
-def _bench(options):
+def _from_checkout(command, options):
     root = Path(__file__).resolve().parents[1]
     if not (root / "benchmarks" / "cli.py").is_file():
         return bad_input(
-            f"bench: expected the folder benchmarks beside {root / 'fpdet'}, found none: it comes with the source, "
-            "not with the wheel; in a checkout, run: make bench"
+            f"{command}: expected the folder benchmarks beside {root / 'fpdet'}, found none: it comes with the source, "
+            f"not with the wheel; in a checkout, run: make {command}"
         )
     sys.path.insert(0, str(root))
     try:
-        from benchmarks.cli import main as bench
+        if command == "bench":
+            from benchmarks.cli import main as call
+        else:
+            from benchmarks.prove import main as call
     except ModuleNotFoundError as error:
         if error.name not in ("rich", "matplotlib", "scipy"):
             raise
         return _missing(error.name, "bench")
-    return bench(options)
+    return call(options)
 
 
 def _missing(package, extra):

@@ -27,6 +27,7 @@ __all__ = [
     "add",
     "build_info",
     "canary",
+    "digits",
     "div",
     "dot",
     "dot_exact",
@@ -69,6 +70,7 @@ parse_rounding = _core.parse_rounding
 parse_order = _core.parse_order
 format_info = _core.parse_format
 random_bits = _core.random_bits
+digits = _core.function_digits
 canary = _core.canary
 
 # Pass tags of the random streams (csrc/core/random.h).

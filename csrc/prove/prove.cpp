@@ -67,7 +67,7 @@ template <Function F>
       if (!is_zero(decided_fast)) counts.wrong_fast.push_back(pattern);
       continue;
     }
-    double nearest = 0.0;   // to f(x), within a unit of the last digit
+    double nearest = 0.0;   // to f(x), within a few units of the last digit
     double accurate = 0.0;  // f(x) rounded to odd, where it is asked for
     if constexpr (is_algebraic(F)) {
       ++counts.algebraic;

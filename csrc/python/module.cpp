@@ -433,7 +433,7 @@ PYBIND11_MODULE(_core, m) {
         "out[i] = function(x[i]) rounded once to format.");
   m.def("function_digits", &function_digits, py::arg("function"), py::arg("x"),
         "What is known of function(x) before it is rounded: a number, or (negative, exponent, "
-        "significand of 128 bits, whether the rounding test succeeded); for tests.");
+        "significand of 128 bits, its last one sticky, whether the rounding test succeeded).");
   m.def("reduce", &reduce_arrays, py::arg("arrays"), py::arg("out"), py::arg("terms"),
         py::arg("order"), py::arg("format"), py::arg("rounding"), py::arg("fused") = true,
         py::arg("counter") = 0, py::arg("pass_tag") = 0, py::arg("batch_offset") = 0,

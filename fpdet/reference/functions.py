@@ -133,6 +133,7 @@ def function(name, x, format, rounding="nearest_even", random=None, bits=32, var
 
 def digits(name: str, x: float, count: int) -> tuple[bool, int, int]:
     """Of an irrational f(x) the sign, the exponent e of 2^e <= |f(x)| < 2^(e+1) and its first ``count`` digits."""
+
     def cut(y):
         e = floor_log2(abs(y))
         return y < 0, e, math.floor(abs(y) / power_of_two(e - count + 1))

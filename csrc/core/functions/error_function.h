@@ -73,12 +73,14 @@ FPDET_HD inline DoubleDouble erfc_accurate(double a) {
 }
 // Phi(-a), 0 <= a <= kNormalMost.
 FPDET_HD inline DoubleDouble lower_normal(double a) {
-  return scale(exp_accurate(a * a * -0.5) * erfcx(constants::kSqrtHalf * a), -1);
+  constexpr DoubleDouble kSqrtHalf = constants::kSqrtHalf;
+  return scale(exp_accurate(a * a * -0.5) * erfcx(kSqrtHalf * a), -1);
 }
 
 FPDET_HD inline Enclosure erf_enclosure(double x) {
   if (within(x, kErfSeriesMost)) {
-    return within_bound(0.0, constants::kTwoOverSqrtPi * (erf_sum(x * x) * x));
+    constexpr DoubleDouble kTwoOverSqrtPi = constants::kTwoOverSqrtPi;
+    return within_bound(0.0, kTwoOverSqrtPi * (erf_sum(x * x) * x));
   }
   const double one = x > 0.0 ? 1.0 : -1.0, a = magnitude(x);
   if (a > kErfMost) return next_to(one, -one);
@@ -87,7 +89,8 @@ FPDET_HD inline Enclosure erf_enclosure(double x) {
 
 // Phi(x) - 1/2, |x| < kNormalSeriesMost.
 FPDET_HD inline DoubleDouble normal_series(double x) {
-  return constants::kOneOverSqrtTwoPi * (erf_sum(x * x * 0.5) * x);
+  constexpr DoubleDouble kOneOverSqrtTwoPi = constants::kOneOverSqrtTwoPi;
+  return kOneOverSqrtTwoPi * (erf_sum(x * x * 0.5) * x);
 }
 
 FPDET_HD inline Enclosure normal_cdf_enclosure(double x) {
