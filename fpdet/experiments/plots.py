@@ -55,8 +55,13 @@ def colour(index):
 
 def rendered(figures):
     """{name: (PNG bytes, SVG bytes)} of {name: Figure}."""
+    found = {}
     with styled():
-        return {name: (saved(made, "png", dpi=110), saved(made, "svg")) for name, made in figures.items()}
+        for name, made in figures.items():
+            made.draw_without_rendering()  # places everything, which takes longest and is the same for both
+            made.set_layout_engine("none")
+            found[name] = saved(made, "png", dpi=110), saved(made, "svg")
+    return found
 
 
 def saved(made, kind, **options):
