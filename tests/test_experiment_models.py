@@ -190,7 +190,9 @@ def test_lyapunov_exponent_of_a_constant_curvature():
 # ---- nets ------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("net, width, count", [("resnet56", 16, 855770), ("resnet20", 16, 272474), ("vgg16", 64, 14724042)])
+@pytest.mark.parametrize(
+    "net, width, count", [("resnet56", 16, 855770), ("resnet20", 16, 272474), ("vgg16", 64, 14724042)]
+)
 def test_parameter_counts(net, width, count):
     model = nets.build(net, width, 3, 32, "relu", 1.0, 0, "nearest_even")
     assert sum(parameter.numel() for parameter in model.parameters()) == count
@@ -286,5 +288,7 @@ def test_page_is_what_the_committed_files_say():
 
 def test_page_with_an_edited_number_is_noticed():
     text = (document.DOCS / "experiments.md").read_text()
-    edited = text.replace(" {:.2%} -->", " {:.2%} -->9", 1) if " {:.2%} -->" in text else text.replace("|---|", "|--|", 1)
+    edited = (
+        text.replace(" {:.2%} -->", " {:.2%} -->9", 1) if " {:.2%} -->" in text else text.replace("|---|", "|--|", 1)
+    )
     assert edited != text and document.filled(edited, document.DOCS / "experiments") != edited

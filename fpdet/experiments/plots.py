@@ -4,7 +4,18 @@ import io
 
 INK = "#2b2b2b"
 GRID = "#ececec"
-COLOURS = ("#4269d0", "#e3821a", "#2f9e63", "#c2446b", "#7b55c7", "#222222", "#1b9aaa", "#8a6d3b", "#7a7a7a")
+COLOURS = (
+    "#4269d0",
+    "#e3821a",
+    "#2f9e63",
+    "#c2446b",
+    "#7b55c7",
+    "#222222",
+    "#1b9aaa",
+    "#8a6d3b",
+    "#7a7a7a",
+    "#f2b5d4",
+)
 STYLE = {
     "font.size": 10,
     "axes.edgecolor": "#9a9a9a",

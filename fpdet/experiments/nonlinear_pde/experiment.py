@@ -19,7 +19,9 @@ class NonlinearPde(Experiment):
     """One unit: one learning rate in one variant, k = 1 and its twin side by side; and the controls."""
 
     name = "nonlinear_pde"
-    about = "The one-layer CNN: where the loss oscillates, where last-bit error grows to order one, and where both diverge"
+    about = (
+        "The one-layer CNN: where the loss oscillates, where last-bit error grows to order one, and where both diverge"
+    )
     Settings = NonlinearSettings
 
     def units(self, settings):
@@ -31,7 +33,8 @@ class NonlinearPde(Experiment):
             native = variant.format in ("float32", "float64") and variant.rounding != "stochastic"
             seconds = (0.6e-9 * work + 1.5e-3 * settings.iterations) * (1 if native else EMULATED)
             found += [
-                Unit(f"lr={lr:g} {variant}", variant.format, seconds, {"variant": words, "lr": lr}) for lr in settings.lr
+                Unit(f"lr={lr:g} {variant}", variant.format, seconds, {"variant": words, "lr": lr})
+                for lr in settings.lr
             ]
         return found
 

@@ -1,7 +1,7 @@
 """The one-layer CNN: its gradient step in a machine's arithmetic, and its curvature in closed form.
 
-On a checkerboard every patch is +c or -c, one wave of m x m signs, so z = K*I takes the two values s = <K, c> and -s, and
-the gradient is a multiple of c. With p the share of positions that see +c and r(z) = z sigmoid(beta z),
+On a checkerboard every patch is +c or -c, one wave of m x m signs, so z = K*I takes the two values s = <K, c> and
+-s, and the gradient is a multiple of c. With p the share of positions that see +c and r(z) = z sigmoid(beta z),
 
     f(s) = p r(s) + (1 - p) r(-s),   L(s) = log(1 + exp(-f)),   Hessian = m^2 L''(s) (c c^T / m^2) + alpha 1 :
 
