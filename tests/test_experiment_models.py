@@ -143,9 +143,22 @@ def test_nonlinear_step_is_the_gradient_of_the_loss():
     k = torch.from_numpy(normal(7, 4, 4)).requires_grad_()
     (slope,) = torch.autograd.grad(torch_loss(k), k)
     net = nonlinear.Net(Machine(Variant.parse("float64 nearest_even")), SMALL, 0.5)
-    moved, f, _ = net.step(k.detach().numpy())
+    (moved,), (f,), _ = net.step(k.detach().numpy()[None])
     np.testing.assert_allclose(moved, (k - 0.5 * slope).detach().numpy(), rtol=0, atol=1e-14)
     assert nonlinear.loss(f, k.detach().numpy(), SMALL.alpha) == pytest.approx(torch_loss(k).item(), abs=1e-14)
+
+
+def test_stacked_twins_have_the_bits_they_have_alone():
+    k = normal(13, 2, 4, 4)
+    variant = Variant.parse("float32 upward pairwise")
+    start = Machine(variant).round(k)
+    both = nonlinear.Net(Machine(variant), SMALL, 0.5, (1, 3)).step(start)[0]
+    alone = [
+        nonlinear.Net(Machine(variant), SMALL, 0.5, (r,)).step(start[i : i + 1])[0][0] for i, r in enumerate((1, 3))
+    ]
+    assert np.array_equal(both, np.stack(alone))
+    swapped = nonlinear.Net(Machine(variant), SMALL, 0.5, (3, 1)).step(start)[0]
+    assert not np.array_equal(both, swapped)  # negative control
 
 
 def test_nonlinear_curvature_is_the_hessian():
