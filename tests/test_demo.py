@@ -252,7 +252,9 @@ def test_report_escapes_what_it_prints(finished):
     summary["controls"][0]["name"] = planted
     paths = sorted((finished / "members").glob("*.json"))
     results = [{**json.loads(path.read_text()), "name": planted} for path in paths]
-    page = report.html(RunFolder(finished).settings, [planted] * len(results), results, summary, {"sources": (b"", b"")})
+    page = report.html(
+        RunFolder(finished).settings, [planted] * len(results), results, summary, {"sources": (b"", b"")}
+    )
     assert "<script" not in page and "&lt;script&gt;" in page
     assert "http" not in page.replace("http-equiv", "")  # self-contained
 

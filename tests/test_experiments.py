@@ -17,7 +17,7 @@ pytest.importorskip("rich")
 pytest.importorskip("matplotlib")
 
 from fpdet.__main__ import main
-from fpdet.experiments import EXPERIMENTS, config, load, runner
+from fpdet.experiments import EXPERIMENTS, config, load, plots, runner
 from fpdet.experiments.config import ConfigError
 from fpdet.experiments.store import RunFolder
 
@@ -36,6 +36,12 @@ def finished(tmp_path_factory):
         return made[name]
 
     return folder
+
+
+@pytest.fixture
+def undrawn(monkeypatch):
+    """Figures cost most of a smoke run; where a test is of something else they are left out."""
+    monkeypatch.setattr(plots, "rendered", lambda figures: {})
 
 
 def summary_of(folder):
@@ -81,7 +87,7 @@ def test_another_seed_has_another_digest(finished, name):
     assert runner.digest(results_of(name, settings)) != summary_of(finished(name))["digest"]
 
 
-def test_resumes_after_kill_with_equal_digest(finished, tmp_path):
+def test_resumes_after_kill_with_equal_digest(finished, tmp_path, undrawn):
     folder = tmp_path / "run"
     command = [sys.executable, "-m", "fpdet", "run", "heat", "--size", "smoke", "--out", str(folder)]
     environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])}
@@ -112,7 +118,7 @@ def test_folder_in_use_is_refused(finished, tmp_path, capsys):
         pass
 
 
-def test_full_disk_is_one_error_and_keeps_what_is_done(tmp_path, capsys, monkeypatch):
+def test_full_disk_is_one_error_and_keeps_what_is_done(tmp_path, capsys, monkeypatch, undrawn):
     arguments = ["run", "heat", "--size", "smoke", "--out", str(tmp_path / "run")]
     calls, fsync = [], os.fsync
 
@@ -164,7 +170,7 @@ def test_images_only_where_images_are(tmp_path, capsys):
     assert "--data: expected none, heat uses no images" in capsys.readouterr().err
 
 
-def test_training_that_diverges_is_a_result(tmp_path):
+def test_training_that_diverges_is_a_result(tmp_path, undrawn):
     folder = tmp_path / "run"
     assert main(["run", "variance", "--size", "smoke", "--out", str(folder), "--set", "lr=1e30"]) in (0, 1)
     assert "k=1 seed=1" in summary_of(folder)["not_finite"]
@@ -182,7 +188,7 @@ def test_config_files_name_every_setting(name):
         assert kind.from_json(json.loads(json.dumps(settings.to_json()))) == settings
 
 
-def test_config_file_is_taken_and_checked(tmp_path, capsys):
+def test_config_file_is_taken_and_checked(tmp_path, capsys, undrawn):
     text = (config.CONFIGS / "heat" / "smoke.toml").read_text().replace("steps = 40", "steps = 24")
     (tmp_path / "mine.toml").write_text(text)
     out = tmp_path / "run"
@@ -195,8 +201,9 @@ def test_config_file_is_taken_and_checked(tmp_path, capsys):
         config.from_toml(load("heat").Settings, tmp_path / "none.toml")
 
 
-def test_reports_compare_runs(finished, tmp_path, capsys):
-    first, other = finished("heat"), tmp_path / "other"
+def test_reports_compare_runs(finished, tmp_path, capsys, undrawn):
+    first, other = tmp_path / "first", tmp_path / "other"
+    assert main(["run", "heat", "--size", "smoke", "--out", str(first)]) == 0
     assert main(["run", "heat", "--size", "smoke", "--set", "peak=2", "--out", str(other)]) == 0
     capsys.readouterr()
     assert main(["report", str(first), str(first)]) == 0
@@ -204,7 +211,9 @@ def test_reports_compare_runs(finished, tmp_path, capsys):
     assert main(["report", str(first), str(other)]) == 0
     text = capsys.readouterr().out
     assert "digests: they differ" in text and "peak: 1.5 | 2.0" in text
-    assert main(["report", str(first), str(finished("linear_pde"))]) == 2
+    linear = tmp_path / "linear"
+    assert main(["run", "linear_pde", "--size", "smoke", "--out", str(linear)]) == 0
+    assert main(["report", str(first), str(linear)]) == 2
     assert "run folders of one experiment" in capsys.readouterr().err
     assert main(["report", str(first)]) == 0
 

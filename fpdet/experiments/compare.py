@@ -24,7 +24,9 @@ def compare(folders):
     return {
         "experiment": names.pop(),
         "folders": [str(folder.path) for folder in folders],
-        "settings": {key: [c[key] for c in configs] for key in configs[0] if any(c[key] != configs[0][key] for c in configs)},
+        "settings": {
+            key: [c[key] for c in configs] for key in configs[0] if any(c[key] != configs[0][key] for c in configs)
+        },
         "digests": [summary["digest"] for summary in summaries],
         "equal": len({summary["digest"] for summary in summaries}) == 1,
         "numbers": {

@@ -14,6 +14,7 @@ from fpdet.experiments import load, page, plots
 from fpdet.experiments.config import ConfigError
 from fpdet.experiments.store import RunFolder, read_json, read_tables
 
+LONG = 24  # rows from which on a table is folded
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 _RUN = re.compile(r"(<!-- run (\S+) -->\n).*?(<!-- end -->)", re.DOTALL)
 _NUMBER = re.compile(r"(<!-- = (\S+) (.+?) (\{\S*\}\S*) -->).*?(<!-- / -->)", re.DOTALL)
@@ -67,7 +68,12 @@ def block(run, root):
     lines = [f"![{name}](experiments/{run}/{name}.png)\n" for name in experiment.figures(summary, tables)]
     lines.append(f"*{experiment.verdict(summary)[1]}.* Settings: [config.json](experiments/{run}/config.json).\n")
     for heading, body in experiment.sections(summary, tables):
-        lines.append(f"**{heading}.** {body}\n" if isinstance(body, str) else f"**{heading}**\n\n{page.markdown(*body)}\n")
+        if isinstance(body, str):
+            lines.append(f"**{heading}.** {body}\n")
+        elif len(body[1]) > LONG:
+            lines.append(f"<details><summary>{heading}</summary>\n\n{page.markdown(*body)}\n\n</details>\n")
+        else:
+            lines.append(f"**{heading}**\n\n{page.markdown(*body)}\n")
     return "\n".join(lines)
 
 

@@ -1,6 +1,7 @@
-"""exp, sigmoid and log(1 + x) in float64 out of +, -, *, / alone, so that their bits are those of IEEE 754, not of a libm.
+"""exp, sigmoid and log(1 + x) in float64 out of +, -, *, / alone, so that their bits are those of IEEE 754, not of a
+libm.
 
-Not correctly rounded: an error of a few ulp (tests/test_experiments.py holds them against mpmath's).
+Not correctly rounded: an error of a few ulp (tests/test_experiment_models.py holds them against mpmath's).
 """
 
 import numpy as np

@@ -74,6 +74,9 @@ class Experiment:
         """[(heading, text or (headings, rows))] for the report and for docs/experiments.md; text is plain."""
         raise NotImplementedError
 
+    def show(self, console, summary):
+        """Print more than the verdict on the terminal."""
+
     def verdict(self, summary):
         """(whether the controls held, one sentence)."""
         raise NotImplementedError

@@ -98,7 +98,7 @@ class Machine:
         # What fpdet.core does, less its checks and parsing, which cost more than the arithmetic of a small array.
         self._count += 1
         arrays = [np.asarray(operand, self.dtype) for operand in operands]
-        shape = max((array.shape for array in arrays), key=len)
+        shape = np.broadcast_shapes(*(array.shape for array in arrays))
         arrays = [a if a.shape == shape else np.full(shape, a) for a in arrays]
         out = np.empty(shape, self.dtype)
         size = int(np.prod(shape[1:], dtype=np.int64)) if shape else 1
@@ -138,17 +138,22 @@ class Machine:
         return self._elementwise("fma", x, y, z)
 
     def sum(self, terms):
-        """The sum of all terms, row-major, in the variant's order."""
-        terms = np.asarray(terms, self.dtype).reshape(-1)
+        """The sums along the last axis, in the variant's order."""
+        terms = np.asarray(terms, self.dtype)
         format, rounding = self.variant.format, self.variant.rounding
         if self.variant.order == "exact":
             return core.sum_exact(terms, rounding, format, **self._next())
         return core.reduce(terms, self.variant.order, format, rounding, **self._next())
 
-    def correlate(self, image, kernel):
-        """sum over (r, s) of image[p + r, q + s] * kernel[r, s], at every (p, q) where the kernel fits."""
-        x, w = (torch.from_numpy(np.ascontiguousarray(a)).to(self._tensor_type)[None, None] for a in (image, kernel))
+    def correlate(self, image, kernels):
+        """sum over (r, s) of image[p + r, q + s] * kernel[r, s] at every (p, q) where the kernel fits.
+
+        `kernels` is one kernel or a stack of them, and so is the result.
+        """
+        x, w = (torch.from_numpy(np.ascontiguousarray(a)).to(self._tensor_type) for a in (image, kernels))
         self._count += 1
         stream = torch.tensor([self._seed, self._count]) if self._options else None
-        found = conv2d(x, w, arithmetic=self._words, stream=stream)[0, 0]
-        return found.to(torch.from_numpy(np.zeros(1, self.dtype)).dtype).numpy()
+        stack = w[None, None] if w.dim() == 2 else w[:, None]
+        found = conv2d(x[None, None], stack, arithmetic=self._words, stream=stream)[0]
+        found = found.to(torch.from_numpy(np.zeros(1, self.dtype)).dtype).numpy()
+        return found[0] if w.dim() == 2 else found

@@ -4,7 +4,18 @@ import io
 
 INK = "#2b2b2b"
 GRID = "#ececec"
-COLOURS = ("#4269d0", "#e3821a", "#2f9e63", "#c2446b", "#7b55c7", "#222222", "#1b9aaa", "#8a6d3b", "#7a7a7a")
+COLOURS = (
+    "#4269d0",
+    "#e3821a",
+    "#2f9e63",
+    "#c2446b",
+    "#7b55c7",
+    "#222222",
+    "#1b9aaa",
+    "#8a6d3b",
+    "#7a7a7a",
+    "#f2b5d4",
+)
 STYLE = {
     "font.size": 10,
     "axes.edgecolor": "#9a9a9a",
@@ -55,8 +66,13 @@ def colour(index):
 
 def rendered(figures):
     """{name: (PNG bytes, SVG bytes)} of {name: Figure}."""
+    found = {}
     with styled():
-        return {name: (saved(made, "png", dpi=110), saved(made, "svg")) for name, made in figures.items()}
+        for name, made in figures.items():
+            made.draw_without_rendering()  # places everything, which takes longest and is the same for both
+            made.set_layout_engine("none")
+            found[name] = saved(made, "png", dpi=110), saved(made, "svg")
+    return found
 
 
 def saved(made, kind, **options):

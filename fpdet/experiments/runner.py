@@ -37,9 +37,7 @@ def run(experiment, settings, out, root=None, console=None):
         with deterministic(settings.threads):
             _run_units(experiment, folder, units, results, prepared, console)
         summary = _finish(experiment, folder, units, results)
-    show = getattr(experiment, "show", None)
-    if show is not None:
-        show(console, summary)
+    experiment.show(console, summary)
     good, sentence = experiment.verdict(summary)
     console.print(sentence, style="green" if good else "bold red", markup=False)
     console.print(f"report: {folder.path / 'report.html'}   ({duration(time.perf_counter() - started)})")

@@ -41,9 +41,7 @@ def prepare(train, test):
 def load(settings, root):
     """The `Batches` of settings that have data, train_images, test_images, seed."""
     train, test = data.load(settings.data, root)
-    return prepare(
-        *data.split(settings.data, train, test, settings.train_images, settings.test_images, settings.seed)
-    )
+    return prepare(*data.split(settings.data, train, test, settings.train_images, settings.test_images, settings.seed))
 
 
 def batch_indices(images, batch, steps, data_seed):

@@ -51,9 +51,7 @@ class Divergence(Experiment):
     def compute(self, settings, unit, prepared, done, on_step):
         given = unit.given
         reference = None if given["name"] == "baseline" else done(given["baseline"])[1]["snapshots"]
-        result, record = train.run(
-            settings, prepared, given["lr"], given["rescale"], given["ulp"], reference, on_step
-        )
+        result, record = train.run(settings, prepared, given["lr"], given["rescale"], given["ulp"], reference, on_step)
         return {"name": given["name"], **result}, record
 
     def summarise(self, settings, units, results, records):
@@ -127,7 +125,8 @@ class Divergence(Experiment):
         headings = ("twin", "lr", "steps", "differs from snapshot", "first L1", "last L1", "farthest layer", "loss")
         text = (
             f"{summary['net']} of width {summary['width']} on {summary['data']}, plain SGD, arithmetic "
-            f"{summary['arithmetic']}. Not fpdet's, but torch's bits, in deterministic mode: {', '.join(summary['torch_ops'])}."
+            f"{summary['arithmetic']}. Not fpdet's, but torch's bits, in deterministic mode: "
+            f"{', '.join(summary['torch_ops'])}."
         )
         return [("What ran", text), ("Twins against their baseline", (headings, rows))]
 

@@ -12,9 +12,9 @@ class DivergenceSettings(Settings):
     """Plain SGD (no momentum) of one net at several learning rates, twins that differ in the last bit.
 
     lr: highest first. A twin is compared every `every` * lr[0]/lr iterations ("scaled iteration": equal training time),
-    `snapshots` times, or until `max_steps`. rescale: k of the paper's no-op. Learning rates that are powers of two leave
-    lr*k exact; controls: powers of two, at lr[0] only. ulp: a twin whose weights start one unit in the last place off,
-    the same perturbation at every learning rate.
+    `snapshots` times, or until `max_steps`. rescale: k of the paper's no-op. Learning rates that are powers of two
+    leave lr*k exact; controls: powers of two, at lr[0] only. ulp: a twin whose weights start one unit in the last
+    place off, the same perturbation at every learning rate.
     """
 
     data: str = "digits"

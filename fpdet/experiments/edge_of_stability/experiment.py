@@ -1,6 +1,7 @@
 """The experiment ``edge_of_stability``: sharpness against 2/lr, and the growth of last-bit error on the same axis."""
 
 import math
+from itertools import pairwise
 
 import numpy as np
 
@@ -118,8 +119,10 @@ class EdgeOfStability(Experiment):
             "after",
         )
         text = (
-            f"{summary['train_images']} images of {summary['data']}, full batch, {summary['steps']} steps. Sharpness is the "
-            "largest eigenvalue of the loss's Hessian without the weight decay's share. Growth is the mean change a step of "
+            f"{summary['train_images']} images of {summary['data']}, full batch, {summary['steps']} steps. "
+            f"Sharpness is the "
+            "largest eigenvalue of the loss's Hessian without the weight decay's share. Growth is the mean "
+            "change a step of "
             "the logarithm of the twins' distance, before and after sharpness first reaches 2/lr - wd. "
             f"Not fpdet's, but torch's bits: {', '.join(summary['torch_ops'])}."
         )
@@ -131,7 +134,10 @@ class EdgeOfStability(Experiment):
             return False, f"controls: k = {summary['control']} changed bits of {', '.join(moved)}"
         if not any(run["differs"] for run in summary["runs"]):
             return False, "no twin ever differed: nothing was perturbed"
-        return True, f"controls: k = {summary['control']} equals the baseline bit for bit, at every step; the twins do not"
+        return (
+            True,
+            f"controls: k = {summary['control']} equals the baseline bit for bit, at every step; the twins do not",
+        )
 
 
 def _run(settings, result):
@@ -150,7 +156,7 @@ def _run(settings, result):
         "sharpness_last": _word(np.mean(last)),
         "sharpness_largest": _word(max(sharpness)),
         "reached_at": reached,
-        "rises": sum(b > a for a, b in zip(losses, losses[1:], strict=False)),
+        "rises": sum(b > a for a, b in pairwise(losses)),
         "loss_last": result["losses"][-1],
         "finite": all(map(math.isfinite, losses)),
         "differs": any(value != 0 for value in distances),

@@ -1,4 +1,5 @@
-"""The experiment ``heat``: profiles, growth per step against von Neumann's limit, error against the exact recurrence."""
+"""The experiment ``heat``: profiles, growth per step against von Neumann's limit, error against the exact
+recurrence."""
 
 from fractions import Fraction
 
@@ -105,7 +106,10 @@ class Heat(Experiment):
                 for index, t in enumerate(dict.fromkeys(row["step"] for row in rows)):
                     shown = [row for row in rows if row["step"] == t]
                     axis.plot(
-                        [row["point"] for row in shown], [row["u"] for row in shown], color=plots.colour(index), label=f"step {t:g}"
+                        [row["point"] for row in shown],
+                        [row["u"] for row in shown],
+                        color=plots.colour(index),
+                        label=f"step {t:g}",
                     )
                 word = "stable" if r <= 0.5 else "unstable"
                 plots.dress(axis, f"r = {r:g} ({word})", "point", "u", legend=True)
@@ -133,17 +137,18 @@ class Heat(Experiment):
         return [
             (
                 "Limits",
-                f"von Neumann's limit is r = {summary['limit']}; with {summary['points']} points the highest mode of the "
-                f"grid turns unstable at r = {summary['grid_limit']:.6f}. Growth is that of the largest |u| over the last "
-                "half of the steps (before it leaves the format); the error is that against the same recurrence in rationals.",
+                f"von Neumann's limit is r = {summary['limit']}; with {summary['points']} points the highest "
+                f"mode of the "
+                f"grid turns unstable at r = {summary['grid_limit']:.6f}. Growth is that of the largest |u| "
+                f"over the last "
+                "half of the steps (before it leaves the format); the error is that against the same "
+                "recurrence in rationals.",
             ),
             ("Runs", (headings, rows)),
         ]
 
     def verdict(self, summary):
-        wrong = [
-            run for run in summary["runs"] if run["expected"] and run["stable"] != (run["expected"] == "stable")
-        ]
+        wrong = [run for run in summary["runs"] if run["expected"] and run["stable"] != (run["expected"] == "stable")]
         if wrong:
             return False, f"{len(wrong)} of {len(summary['runs'])} runs are not stable or unstable as von Neumann says"
         return True, f"stability: all {len(summary['runs'])} runs as von Neumann's limit says"
@@ -193,10 +198,12 @@ def _draw_growth(axis, summary):
     variants = list(dict.fromkeys(run["variant"] for run in summary["runs"]))
     for index, variant in enumerate(variants):
         runs = sorted(
-            ((float(run["r"]), run["growth"]) for run in summary["runs"] if run["variant"] == variant and run["growth"])
+            (float(run["r"]), run["growth"]) for run in summary["runs"] if run["variant"] == variant and run["growth"]
         )
         marker = "os^vDP*XdhH"[index % 11]
-        axis.plot(*zip(*runs, strict=True), marker, ms=7 - 0.4 * index, mfc="none", color=plots.colour(index), label=variant)
+        axis.plot(
+            *zip(*runs, strict=True), marker, ms=7 - 0.4 * index, mfc="none", color=plots.colour(index), label=variant
+        )
     predicted = sorted({(float(run["r"]), run["predicted"]) for run in summary["runs"]})
     axis.plot(*zip(*predicted, strict=True), color=plots.INK, lw=0.8, zorder=0, label="largest amplification factor")
     axis.axvline(summary["limit"], color="red", lw=1, ls="--", label="von Neumann's limit r = 1/2")
@@ -215,7 +222,9 @@ def _draw_error(axis, history):
             ls="-" if r <= 0.5 else ":",
             label=variant if r <= 0.5 else None,
         )
-    plots.dress(axis, "Error against exact rationals (dotted: unstable)", "step", "largest |error|", legend=True, yscale="log")
+    plots.dress(
+        axis, "Error against exact rationals (dotted: unstable)", "step", "largest |error|", legend=True, yscale="log"
+    )
 
 
 EXPERIMENT = Heat()

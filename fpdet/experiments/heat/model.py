@@ -50,7 +50,7 @@ def amplification(r, points):
 
 
 def expected(r, points, peak, steps):
-    """"stable" for r <= 1/2, "unstable" where the fastest mode of the hat must pass twice its peak, else None."""
+    """ "stable" for r <= 1/2, "unstable" where the fastest mode of the hat must pass twice its peak, else None."""
     if Fraction(r) <= Fraction(1, 2):
         return "stable"
     factor, mode = amplification(float(Fraction(r)), points)

@@ -20,7 +20,21 @@ class HeatSettings(Settings):
     steps: int = 200
     profile_ratios: tuple[str, ...] = ("0.4", "0.8")
     profile_steps: tuple[int, ...] = (0, 5, 20, 50)
-    ratios: tuple[str, ...] = ("0.1", "0.2", "0.3", "0.4", "0.45", "0.49", "0.5", "0.502", "0.51", "0.55", "0.6", "0.7", "0.8")
+    ratios: tuple[str, ...] = (
+        "0.1",
+        "0.2",
+        "0.3",
+        "0.4",
+        "0.45",
+        "0.49",
+        "0.5",
+        "0.502",
+        "0.51",
+        "0.55",
+        "0.6",
+        "0.7",
+        "0.8",
+    )
     variants: tuple[str, ...] = ("float64 nearest_even",)
 
     def check(self):

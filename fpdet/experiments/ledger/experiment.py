@@ -11,6 +11,8 @@ from fpdet.experiments.ledger.measure import EXACT, PASSES
 from fpdet.experiments.ledger.settings import LedgerSettings
 from fpdet.experiments.training import load
 
+WORDS = {"torch": "torch (the other layers)"}
+
 
 class Ledger(Experiment):
     """Two units: the training with its ledger, and the same training unwatched, which must end with equal bits."""
@@ -56,13 +58,16 @@ class Ledger(Experiment):
     def figures(self, summary, tables):
         with plots.styled():
             last = max(summary["at"])
-            own = [r for r in tables["rows"] if r["step"] == last and r["arithmetic"] in (summary["arithmetic"], "torch")]
+            own = [
+                r for r in tables["rows"] if r["step"] == last and r["arithmetic"] in (summary["arithmetic"], "torch")
+            ]
             return {"layers": _heat_map(own), "arithmetics": _bars(summary)}
 
     def sections(self, summary, tables):
         text = (
             f"{summary['net']} of width {summary['width']} on {summary['data']}, {summary['steps']} steps under "
-            f"{summary['arithmetic']}; booked at steps {', '.join(map(str, summary['at']))}. Relative errors in the 2-norm, "
+            f"{summary['arithmetic']}; booked at steps {', '.join(map(str, summary['at']))}. Relative errors in "
+            f"the 2-norm, "
             "geometric means over layers and booked steps. Rows named torch are torch's float32 ops on one thread."
         )
         passes = [
@@ -103,7 +108,11 @@ class Ledger(Experiment):
             return False, "controls: recomputed passes are not the training's"
         if not summary["exact_never_wrong"] or summary["own_wrong"] == 0:
             return False, "controls: exact must never differ from the correctly rounded result, the run's order must"
-        return True, "controls: unwatched training, recomputed passes and exact sums agree bit for bit; the run's order does not"
+        return (
+            True,
+            "controls: unwatched training, recomputed passes and exact sums agree bit for bit; the run's order "
+            "does not",
+        )
 
 
 def _passes(rows, settings):
@@ -154,16 +163,20 @@ def _geometric(values):
 
 
 def _heat_map(rows):
+    rows = [
+        row for row in rows if row["pass"] in PASSES and row["relative_error"] > 0
+    ]  # ReLU and the like round nothing
     layers = list(dict.fromkeys(row["layer"] for row in rows))
     grid = np.full((len(PASSES), len(layers)), np.nan)
     for row in rows:
-        if row["pass"] in PASSES and row["relative_error"] > 0:
-            grid[PASSES.index(row["pass"]), layers.index(row["layer"])] = math.log10(row["relative_error"])
+        grid[PASSES.index(row["pass"]), layers.index(row["layer"])] = math.log10(row["relative_error"])
     figure, axes = plots.figure(width=2 + 0.3 * len(layers), height=3.4)
     shown = axes[0].imshow(grid, aspect="auto", cmap="magma", interpolation="nearest")
     axes[0].set_xticks(range(len(layers)), layers, rotation=90, fontsize=7)
     axes[0].set_yticks(range(len(PASSES)), PASSES)
-    axes[0].set_title("log10 relative error, last booked step (grey: no such pass)", loc="left", weight="bold", fontsize=10)
+    axes[0].set_title(
+        "log10 relative error, last booked step (grey: no such pass)", loc="left", weight="bold", fontsize=10
+    )
     axes[0].set_facecolor("#dddddd")
     figure.colorbar(shown, ax=axes)
     return figure
@@ -175,9 +188,17 @@ def _bars(summary):
     for index, name in enumerate(names):
         rows = {row["pass"]: row["relative_error"] for row in summary["passes"] if row["arithmetic"] == name}
         at = [i + 0.8 * index / len(names) for i, kind in enumerate(PASSES) if kind in rows]
-        axes[0].bar(at, [rows[kind] for kind in PASSES if kind in rows], 0.8 / len(names), color=plots.colour(index), label=name)
+        axes[0].bar(
+            at,
+            [rows[kind] for kind in PASSES if kind in rows],
+            0.8 / len(names),
+            color=plots.colour(index),
+            label=WORDS.get(name, name),
+        )
     axes[0].set_xticks([i + 0.35 for i in range(len(PASSES))], PASSES)
-    plots.dress(axes[0], "Relative error by pass, geometric mean over layers", "", "relative error", legend=True, yscale="log")
+    plots.dress(
+        axes[0], "Relative error by pass, geometric mean over layers", "", "relative error", legend=True, yscale="log"
+    )
     return figure
 
 

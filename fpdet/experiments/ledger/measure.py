@@ -69,9 +69,7 @@ def convolution_passes(seen, arithmetic, dtype=torch.float32):
     module = seen.module
     x = seen.input.to(dtype).requires_grad_(seen.grad_input is not None)
     w = module.weight.detach().to(dtype).requires_grad_()
-    y = F.conv2d(
-        x, w, None, module.stride, module.padding, module.dilation, module.groups, arithmetic=arithmetic
-    )
+    y = F.conv2d(x, w, None, module.stride, module.padding, module.dilation, module.groups, arithmetic=arithmetic)
     wanted = ("grad_input", "grad_weight") if x.requires_grad else ("grad_weight",)
     gradients = torch.autograd.grad(y, [x, w][-len(wanted) :], seen.grad_output.to(dtype))
     return {"forward": y.detach(), **dict(zip(wanted, gradients, strict=True))}
@@ -92,7 +90,10 @@ def module_passes(seen):
         wanted, names = [*wanted, twin.weight], [*names, "grad_weight"]
     if wanted and seen.grad_output is not None:
         gradients = torch.autograd.grad(y, wanted, seen.grad_output.double())
-        own = {"grad_input": seen.grad_input, "grad_weight": getattr(getattr(seen.module, "weight", None), "grad", None)}
+        own = {
+            "grad_input": seen.grad_input,
+            "grad_weight": getattr(getattr(seen.module, "weight", None), "grad", None),
+        }
         found.update({name: (own[name], g) for name, g in zip(names, gradients, strict=True)})
     return found
 

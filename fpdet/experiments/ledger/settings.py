@@ -10,7 +10,8 @@ from fpdet.experiments.data import DATASETS
 
 @dataclass(frozen=True)
 class LedgerSettings(Settings):
-    """One training under `arithmetic`; at the steps `at` every op's result is held against the exact one of its operands.
+    """One training under `arithmetic`; at the steps `at` every op's result is held against the exact one of its
+    operands.
 
     alternatives: arithmetics that the same operands are put through, to see which would mend what.
     """

@@ -31,7 +31,9 @@ def run(settings, batches, watched, on_step):
     )
     losses, rows = [], []
     model.train()
-    for step, indices in enumerate(batch_indices(settings.train_images, settings.batch, settings.steps, settings.seed), 1):
+    for step, indices in enumerate(
+        batch_indices(settings.train_images, settings.batch, settings.steps, settings.seed), 1
+    ):
         batch = batches.train_images[indices], batches.train_labels[indices]
         if watched and step in settings.at:
             with measure.Watch(model) as watch:
@@ -65,7 +67,8 @@ def book(settings, model, optimizer, seen):
             rows += _convolution(settings, name, each)
         else:
             rows += [
-                _row(name, kind, "torch", measure.error(own, wide)) for kind, (own, wide) in measure.module_passes(each).items()
+                _row(name, kind, "torch", measure.error(own, wide))
+                for kind, (own, wide) in measure.module_passes(each).items()
             ]
     return rows + _update(settings, model, optimizer)
 

@@ -1,4 +1,5 @@
-"""The experiment ``linear_pde``: both weight-decay bounds against the growth that is measured, frequency by frequency."""
+"""The experiment ``linear_pde``: both weight-decay bounds against the growth that is measured, frequency by
+frequency."""
 
 import math
 
@@ -110,25 +111,53 @@ class LinearPde(Experiment):
             variant = summary["runs"][0]["variant"]
             for index, run in enumerate(run for run in summary["runs"] if run["variant"] == variant):
                 rows = [r for r in tables["norms"] if (r["variant"], r["alpha"]) == (variant, run["alpha"])]
-                axes[0].plot([r["iteration"] for r in rows], [r["norm_squared"] for r in rows], color=plots.colour(index), label=f"alpha = {run['alpha']:.3g} ({'bounded' if run['predicted_bounded'] else 'unbounded'})")
+                axes[0].plot(
+                    [r["iteration"] for r in rows],
+                    [r["norm_squared"] for r in rows],
+                    color=plots.colour(index),
+                    label=f"alpha = {run['alpha']:.3g} ({'bounded' if run['predicted_bounded'] else 'unbounded'})",
+                )
             plots.dress(axes[0], "Weights over the iterations", "iteration", "||K||^2", legend=True, yscale="log")
             for index, name in enumerate(dict.fromkeys(r["variant"] for r in tables["growth"])):
                 rows = [r for r in tables["growth"] if r["variant"] == name and r["measured"] is not None]
-                axes[1].plot([r["predicted"] for r in rows], [r["measured"] for r in rows], "os^vDP*"[index % 7], mfc="none", ms=6, color=plots.colour(index), label=name)
+                axes[1].plot(
+                    [r["predicted"] for r in rows],
+                    [r["measured"] for r in rows],
+                    "os^vDP*"[index % 7],
+                    mfc="none",
+                    ms=6,
+                    color=plots.colour(index),
+                    label=name,
+                )
             ends = [min(r["predicted"] for r in tables["growth"]), max(r["predicted"] for r in tables["growth"])]
             axes[1].plot(ends, ends, color=plots.INK, lw=0.8, zorder=0)
             axes[1].axvline(1, color="red", lw=1, ls="--")
-            plots.dress(axes[1], "Growth a step, every frequency", "predicted |1 - lr (alpha + a beta w / 2)|", "measured", legend=True)
+            plots.dress(
+                axes[1],
+                "Growth a step, every frequency",
+                "predicted |1 - lr (alpha + a beta w / 2)|",
+                "measured",
+                legend=True,
+            )
         return {"bounds": figure}
 
     def sections(self, summary, tables):
         text = (
             f"The operator that the valid convolution applies has rank {summary['rank']} and largest eigenvalue "
-            f"{summary['largest_eigenvalue']:.6g}; so the weight decay must be at least {summary['alpha_min']:.6g} and at "
+            f"{summary['largest_eigenvalue']:.6g}; so the weight decay must be at least "
+            f"{summary['alpha_min']:.6g} and at "
             f"most {summary['alpha_max']:.6g}. With the FFT of the full image in its place the lower bound would be "
             f"{summary['alpha_min_of_full_image_fft']:.6g}, {summary['fft_over_operator']:.1f} times too large."
         )
-        headings = ("variant", "alpha", "bounded?", f"||K||^2 after {summary['iterations']} / before", "worst factor predicted", "measured", "largest deviation")
+        headings = (
+            "variant",
+            "alpha",
+            "bounded?",
+            f"||K||^2 after {summary['iterations']} / before",
+            "worst factor predicted",
+            "measured",
+            "largest deviation",
+        )
         rows = [
             (
                 run["variant"],

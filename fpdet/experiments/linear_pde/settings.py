@@ -29,7 +29,9 @@ class LinearSettings(Settings):
         at_least("kernel", self.kernel, 2)
         at_least("image", self.image, self.kernel)
         if self.kernel % 2:
-            raise ConfigError(f"kernel: expected an even size (the checkerboard is then a wave of it), got {self.kernel}")
+            raise ConfigError(
+                f"kernel: expected an even size (the checkerboard is then a wave of it), got {self.kernel}"
+            )
         at_least("window", self.window, 1)
         at_least("iterations", self.iterations, self.window + 1)
         positive("lr", self.lr)

@@ -19,7 +19,9 @@ class NonlinearPde(Experiment):
     """One unit: one learning rate in one variant, k = 1 and its twin side by side; and the controls."""
 
     name = "nonlinear_pde"
-    about = "The one-layer CNN: where the loss oscillates, where last-bit error grows to order one, and where both diverge"
+    about = (
+        "The one-layer CNN: where the loss oscillates, where last-bit error grows to order one, and where both diverge"
+    )
     Settings = NonlinearSettings
 
     def units(self, settings):
@@ -31,7 +33,8 @@ class NonlinearPde(Experiment):
             native = variant.format in ("float32", "float64") and variant.rounding != "stochastic"
             seconds = (0.6e-9 * work + 1.5e-3 * settings.iterations) * (1 if native else EMULATED)
             found += [
-                Unit(f"lr={lr:g} {variant}", variant.format, seconds, {"variant": words, "lr": lr}) for lr in settings.lr
+                Unit(f"lr={lr:g} {variant}", variant.format, seconds, {"variant": words, "lr": lr})
+                for lr in settings.lr
             ]
         return found
 
@@ -40,16 +43,17 @@ class NonlinearPde(Experiment):
         if unit.group == "control":
             return _controls(settings, variant, on_step), {}
         lr = unit.given["lr"]
-        nets = [model.Net(Machine(variant, settings.seed), settings, lr, k) for k in (1, settings.rescale)]
-        weights = [net.machine.round(start(settings.kernel, settings.seed)) for net in nets]
+        nets = _nets(variant, settings, lr, (1, settings.rescale))
+        weights = _starts(nets, settings)
         losses, distances, bends, projections = [], [], [], []
         for t in range(settings.iterations):
             with np.errstate(all="ignore"):
-                (moved, f, s), (twin, _, _) = (net.step(k) for net, k in zip(nets, weights, strict=True))
-                losses.append(model.loss(f, weights[0], settings.alpha))
-                bends.append(float(model.curvature(s, settings)))
-            projections.append(s)
-            weights = [moved, twin]
+                before = weights[0][0]
+                weights, f, s = _step(nets, weights)
+                losses.append(model.loss(f[0], before, settings.alpha))
+                bends.append(float(model.curvature(s[0], settings)))
+            projections.append(float(s[0]))
+            moved, twin = np.concatenate(weights)
             distances.append(relative_l1(moved, twin))
             on_step((t + 1) / settings.iterations)
         return {
@@ -129,23 +133,41 @@ class NonlinearPde(Experiment):
         return True, f"controls: k = {ks} never differ; a planted last-bit change is seen"
 
 
+def _nets(variant, settings, lr, rescales):
+    """One net for all, or, where random bits depend on the position, one each, with equal streams."""
+    groups = [(k,) for k in rescales] if variant.rounding == "stochastic" else [rescales]
+    return [model.Net(Machine(variant, settings.seed), settings, lr, group) for group in groups]
+
+
+def _starts(nets, settings):
+    """A stack of equal first weights for each net."""
+    first = start(settings.kernel, settings.seed)
+    return [net.machine.round(np.stack([first] * len(net.divisor))) for net in nets]
+
+
+def _step(nets, weights):
+    """(stacks after one step, f, z at the first position): of all nets, the latter two as one list."""
+    found = [net.step(stack) for net, stack in zip(nets, weights, strict=True)]
+    return [moved for moved, _, _ in found], *(np.concatenate([one[i] for one in found]) for i in (1, 2))
+
+
 def _controls(settings, variant, on_step):
     """k a power of two changes no bit; one weight moved by one unit in the last place does."""
-    first = start(settings.kernel, settings.seed)
-    machines = [Machine(variant, settings.seed) for _ in range(len(settings.controls) + 2)]
-    ks = [1, *settings.controls, 1]
-    nets = [model.Net(machine, settings, settings.control_lr, k) for machine, k in zip(machines, ks, strict=True)]
-    weights = [net.machine.round(first) for net in nets]
-    weights[-1][0, 0] *= 1 + 2 * variant.unit_roundoff  # a neighbour: exact but for a significand of all ones
-    weights[-1] = nets[-1].machine.round(weights[-1])
-    seen, largest = [None] * len(nets), [0.0] * len(nets)
+    ks = (1, *settings.controls, 1)
+    nets = _nets(variant, settings, settings.control_lr, ks)
+    weights = _starts(nets, settings)
+    planted = weights[-1][-1]
+    planted[0, 0] *= 1 + 2 * variant.unit_roundoff  # a neighbour: exact but for a significand of all ones
+    planted[:] = nets[-1].machine.round(planted)
+    seen, largest = [None] * len(ks), [0.0] * len(ks)
     for t in range(settings.iterations):
-        for i in range(1, len(nets)):
-            if seen[i] is None and not np.array_equal(weights[i], weights[0], equal_nan=True):
+        stack = np.concatenate(weights)
+        for i in range(1, len(ks)):
+            if seen[i] is None and not np.array_equal(stack[i], stack[0], equal_nan=True):
                 seen[i] = t
-            largest[i] = max(largest[i], relative_l1(weights[i], weights[0]))
+            largest[i] = max(largest[i], relative_l1(stack[i], stack[0]))
         with np.errstate(all="ignore"):
-            weights = [net.step(k)[0] for net, k in zip(nets, weights, strict=True)]
+            weights = _step(nets, weights)[0]
         on_step((t + 1) / settings.iterations)
     rows = [{"k": k, "first_difference": seen[i], "largest_relative_l1": largest[i]} for i, k in enumerate(ks) if i]
     return {"controls": rows[:-1], "planted": rows[-1]}

@@ -22,7 +22,9 @@ def _training(summary, curves):
             rows = [row for row in curves if row["variant"] == name and row["lr"] == run["lr"]]
             t = [row["iteration"] for row in rows]
             if name == variant:
-                axes[0].plot(t, [row["loss"] for row in rows], color=plots.colour(index), lw=1, label=f"lr {run['lr']:g}")
+                axes[0].plot(
+                    t, [row["loss"] for row in rows], color=plots.colour(index), lw=1, label=f"lr {run['lr']:g}"
+                )
             axes[1].plot(
                 t,
                 [max(row["relative_l1"], 1e-18) for row in rows],
@@ -35,7 +37,9 @@ def _training(summary, curves):
     plots.dress(axes[1], title, "iteration", "relative L1, moving average", yscale="log", ylim=(1e-18, 4))
     runs = [run for run in summary["runs"] if run["variant"] == variant and not isinstance(run["curvature_mean"], str)]
     lrs = [run["lr"] for run in runs]
-    axes[2].plot(lrs, [run["curvature_mean"] for run in runs], "o", color=plots.colour(0), label="mean curvature, last part")
+    axes[2].plot(
+        lrs, [run["curvature_mean"] for run in runs], "o", color=plots.colour(0), label="mean curvature, last part"
+    )
     fine = np.linspace(min(lrs), max(lrs), 100)
     axes[2].plot(fine, 2 / fine, color="red", lw=1, ls="--", label="2 / lr")
     axes[2].axhline(summary["minima"][-1]["curvature"], color=plots.INK, lw=0.8, label="curvature of the minimum")

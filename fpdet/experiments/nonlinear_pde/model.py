@@ -1,7 +1,7 @@
 """The one-layer CNN: its gradient step in a machine's arithmetic, and its curvature in closed form.
 
-On a checkerboard every patch is +c or -c, one wave of m x m signs, so z = K*I takes the two values s = <K, c> and -s, and
-the gradient is a multiple of c. With p the share of positions that see +c and r(z) = z sigmoid(beta z),
+On a checkerboard every patch is +c or -c, one wave of m x m signs, so z = K*I takes the two values s = <K, c> and
+-s, and the gradient is a multiple of c. With p the share of positions that see +c and r(z) = z sigmoid(beta z),
 
     f(s) = p r(s) + (1 - p) r(-s),   L(s) = log(1 + exp(-f)),   Hessian = m^2 L''(s) (c c^T / m^2) + alpha 1 :
 
@@ -16,36 +16,39 @@ from fpdet.experiments.linear_pde.model import checkerboard
 
 
 class Net:
-    """Gradient and update in the arithmetic of a `Machine`."""
+    """Gradient and update in the arithmetic of a `Machine`, of a stack of kernels, one for each of `rescales`.
 
-    def __init__(self, machine, settings, lr, rescale=1):
+    Kernels of a stack do not touch: each has the bits that it has alone. (Under stochastic rounding they would draw
+    apart, so there a stack holds one, and twins are nets with machines of their own, which draw alike.)
+    """
+
+    def __init__(self, machine, settings, lr, rescales=(1,)):
         self.machine = machine
         self.image = machine.round(checkerboard(settings.image))
         self.beta = machine.number(settings.beta)
         self.alpha = machine.number(settings.alpha)
         self.positions = machine.number((settings.image - settings.kernel + 1) ** 2)
-        self.rescale = rescale
-        self.divisor = machine.number(rescale)
-        self.rate = machine.number(-(lr * rescale))
+        column = (len(rescales), 1, 1)
+        self.divisor = machine.number(np.array(rescales, np.float64)).reshape(column)
+        self.rate = machine.number(np.array([-(lr * k) for k in rescales])).reshape(column)
 
     def forward(self, k):
-        """(z, sigmoid(beta z), f)."""
+        """(z, sigmoid(beta z), f) of a stack."""
         m = self.machine
         z = m.correlate(self.image, k)
         gate = m.round(sigmoid(m.mul(self.beta, z)))
-        return z, gate, m.div(m.sum(m.mul(z, gate)), self.positions)
+        terms = m.mul(z, gate).reshape(len(k), -1)
+        return z, gate, m.div(m.sum(terms), self.positions)
 
     def step(self, k):
-        """(K after one step, f, z at the first position) of label 1."""
+        """(K after one step, f, z at the first position) of label 1, each a stack."""
         m = self.machine
         z, gate, f = self.forward(k)
-        a = m.sub(m.round(sigmoid(f)), 1.0)
+        a = m.sub(m.round(sigmoid(f)), 1.0).reshape(-1, 1, 1)
         slope = m.mul(m.mul(self.beta, z), m.mul(gate, m.sub(1.0, gate)))
         data = m.div(m.correlate(self.image, m.add(gate, slope)), self.positions)
         d = m.fma(self.alpha, k, m.mul(a, data))
-        if self.rescale != 1:
-            d = m.div(d, self.divisor)
-        return m.fma(self.rate, d, k), float(f), float(z[0, 0])
+        return m.fma(self.rate, m.div(d, self.divisor), k), f, z[:, 0, 0]
 
 
 def loss(f, k, alpha):

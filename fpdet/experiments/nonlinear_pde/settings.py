@@ -11,8 +11,9 @@ class NonlinearSettings(Settings):
     """Gradient descent on BCE(sigmoid(mean of swish(K*I)), 1) + alpha/2 ||K||^2, I a checkerboard.
 
     Per learning rate and variant (FORMAT ROUNDING [ORDER [unfused]]) the run k = 1 and its twin with the update divided
-    by `rescale` and multiplied back. tail: iterations at the end that the regime, the distance and the Lyapunov exponent
-    are taken from. With a kernel of m^2 weights instead of 1024, alpha m^2 / 1024 and lr 1024 / m^2 give the same flow.
+    by `rescale` and multiplied back. tail: iterations at the end that the regime, the distance and the Lyapunov
+    exponent are taken from. With a kernel of m^2 weights instead of 1024, alpha m^2 / 1024 and lr 1024 / m^2 give
+    the same flow.
     """
 
     seed: int = 7

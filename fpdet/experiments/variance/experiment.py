@@ -118,7 +118,10 @@ class Variance(Experiment):
             summary[f"{name}_sd_mean"] = _mean([row["sd_paper"] for row in summary[name]])
         runs = [
             {
-                **{key: r[key] for key in ("group", "name", "rescale", "seed", "arithmetic", "step_arithmetic", "master")},
+                **{
+                    key: r[key]
+                    for key in ("group", "name", "rescale", "seed", "arithmetic", "step_arithmetic", "master")
+                },
                 "accuracy": accuracy[i],
                 "last_accuracy": r["accuracies"][-1],
                 "final_loss": r["losses"][-1],
@@ -166,10 +169,13 @@ class Variance(Experiment):
         ]
         text = (
             f"{summary['net']} of width {summary['width']} ({summary['activation']}) on {summary['data']}, "
-            f"{summary['epochs']} epochs; accuracy is the mean over the last {summary['last_epochs']}. SD over k, mean over "
+            f"{summary['epochs']} epochs; accuracy is the mean over the last {summary['last_epochs']}. SD over "
+            f"k, mean over "
             f"seeds: {_cell(summary['over_k_sd_mean'])} points; SD over seeds, mean over k: "
-            f"{_cell(summary['over_seeds_sd_mean'])} (ddof=0). An SD of six values has a relative error of about 32%, so "
-            f"a column alone says no more than the order of magnitude. One test image is {100 / summary['test_images']:.3f} "
+            f"{_cell(summary['over_seeds_sd_mean'])} (ddof=0). An SD of six values has a relative error of "
+            f"about 32%, so "
+            f"a column alone says no more than the order of magnitude. One test image is "
+            f"{100 / summary['test_images']:.3f} "
             f"points. Not fpdet's, but torch's bits: {', '.join(summary['torch_ops'])}."
         )
         headings = ("varied", "n", "mean %", "SD (ddof 0)", "SD (ddof 1)", "95%", "disagree", "correlation", "ensemble")
@@ -184,13 +190,14 @@ class Variance(Experiment):
 
 def _cost(settings):
     shape = SHAPES[settings.data]
-    model = nets.build(
-        settings.net, settings.width, *shape, settings.activation, settings.beta, 0, settings.arithmetic
-    )
+    model = nets.build(settings.net, settings.width, *shape, settings.activation, settings.beta, 0, settings.arithmetic)
     macs = nets.multiply_adds(model, *shape)
     steps = settings.epochs * (settings.train_images // settings.batch)
     layers = sum(1 for _ in model.modules())
-    return steps * (0.5e-3 * layers + 3 * settings.batch * macs * 0.1e-9) + settings.epochs * settings.test_images * macs * 0.1e-9
+    return (
+        steps * (0.5e-3 * layers + 3 * settings.batch * macs * 0.1e-9)
+        + settings.epochs * settings.test_images * macs * 0.1e-9
+    )
 
 
 def _mean(values):

@@ -10,13 +10,13 @@ from fpdet.experiments.data import DATASETS
 
 @dataclass(frozen=True)
 class VarianceSettings(Settings):
-    """The grid of Table 1: every k of `rescales` (1 among them) with every seed of `seeds`; a seed draws the weights, the
-    batches and the augmentation.
+    """The grid of Table 1: every k of `rescales` (1 among them) with every seed of `seeds`; a seed draws the
+    weights, the batches and the augmentation.
 
-    Beside it, all at the first seed: roundings, shuffled orders, stochastic rounding of the convolutions and the update;
-    exact sums with rounded updates; rounded sums with updates kept in float64. A run's accuracy is its mean over the
-    last `last_epochs`. lr and its factors (a tenth each in the paper) are powers of two where k is to inject rounding
-    alone.
+    Beside it, all at the first seed: roundings, shuffled orders, stochastic rounding of the convolutions and the
+    update; exact sums with rounded updates; rounded sums with updates kept in float64. A run's accuracy is its mean
+    over the last `last_epochs`. lr and its factors (a tenth each in the paper) are powers of two where k is to
+    inject rounding alone.
     """
 
     data: str = "digits"
