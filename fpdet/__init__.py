@@ -18,6 +18,7 @@ _PUBLIC = {
     "build_info": ("fpdet._build", "build_info"),
     "capabilities": ("fpdet._capabilities", "capabilities"),
     "checkpoint_contexts": ("fpdet._context", "checkpoint_contexts"),
+    "compare": ("fpdet._compare", "compare"),
     "convert": ("fpdet._convert", "convert"),
     "core": ("fpdet.core", None),
     "coverage": ("fpdet._coverage", "coverage"),
@@ -27,6 +28,7 @@ _PUBLIC = {
     "optim": ("fpdet.optim", None),
     "order": ("fpdet._order", None),
     "random": ("fpdet.random", None),
+    "record": ("fpdet._record", "record"),
     "reference": ("fpdet.reference", None),
     "reveal": ("fpdet._reveal", "reveal"),
     "round": ("fpdet._round", "round"),
@@ -41,10 +43,12 @@ if TYPE_CHECKING:
     from fpdet._arithmetic import Arithmetic, Format, PassArithmetic
     from fpdet._build import build_info
     from fpdet._capabilities import capabilities
+    from fpdet._compare import compare
     from fpdet._context import arithmetic, checkpoint_contexts
     from fpdet._convert import convert
     from fpdet._coverage import coverage
     from fpdet._digest import digest, ulp_distance
+    from fpdet._record import record
     from fpdet._reveal import reveal
     from fpdet._round import round
 

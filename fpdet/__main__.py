@@ -29,6 +29,10 @@ def parser():
     report.add_argument("--docs", action="store_true", help="write docs/experiments.md again, from these runs too")
     report.set_defaults(call=_report)
     commands.add_parser("info", help="how fpdet was built and what is in use").set_defaults(call=_info)
+    compare = commands.add_parser("compare", help="find the first op in which two recordings (fpdet.record) differ")
+    compare.add_argument("a", metavar="A", help="a file that fpdet.record wrote")
+    compare.add_argument("b", metavar="B", help="another one, of the same model")
+    compare.set_defaults(call=_compare)
     bench = commands.add_parser("bench", help="speed beside torch's, bits beside the oracle (see: fpdet bench --help)")
     bench.add_argument("options", nargs=argparse.REMAINDER)
     prove = commands.add_parser("prove", help="an elementary function on every float32 (see: fpdet prove --help)")
@@ -100,6 +104,18 @@ def _report(given):
     from fpdet.experiments import cli
 
     return cli.report(given)
+
+
+def _compare(given):
+    from fpdet._compare import compare
+    from fpdet._recording import RecordingError
+
+    try:
+        found = compare(given.a, given.b)
+    except RecordingError as error:
+        return _bad_input(error)
+    print(found)
+    return 0 if found.equal else 1
 
 
 def _info(given):

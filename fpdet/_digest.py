@@ -67,7 +67,7 @@ def _feed_tensor(sha, tensor):
     bits = flat.contiguous().view(_BITS[flat.element_size()]) if flat.dtype != torch.bool else flat
     for start in range(0, bits.numel(), _CHUNK):
         array = bits[start : start + _CHUNK].numpy()
-        sha.update(array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes())
+        sha.update(array.astype(array.dtype.newbyteorder("<"), copy=False).data)
 
 
 def canonical(tensor):
@@ -76,7 +76,10 @@ def canonical(tensor):
         return tensor
     if tensor.is_complex():
         return torch.view_as_complex(canonical(torch.view_as_real(tensor.resolve_conj())))
-    return torch.where(tensor.isnan(), torch.tensor(float("nan"), dtype=tensor.dtype), tensor)
+    nan = tensor.isnan()
+    if not nan.any():
+        return tensor
+    return torch.where(nan, torch.tensor(float("nan"), dtype=tensor.dtype), tensor)
 
 
 def ulp_distance(a, b):

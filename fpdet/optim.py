@@ -1,9 +1,12 @@
-"""SGD with a stated arithmetic."""
+"""Optimizers with a stated arithmetic: SGD, Adam, AdamW."""
 
 import torch
 
 from fpdet import _check, _library, _stream  # noqa: F401  (registers the ops)
+from fpdet._adam import Adam, AdamW
 from fpdet._arithmetic import as_single
+
+__all__ = ["SGD", "Adam", "AdamW"]
 
 
 class SGD(torch.optim.SGD):

@@ -14,6 +14,7 @@ struct InstructionSet {
   const ContractionKernels& (*contraction)();
   const ElementwiseKernels& (*elementwise)();
   UnaryKernel unary;
+  AdamKernel adam;
   int64_t (*fma_loop)(int64_t steps, float* sum);
 };
 
@@ -33,7 +34,7 @@ const InstructionSet kSets[] = {
               __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
      },
      avx512::kernels::contraction_kernels, avx512::kernels::elementwise_kernels,
-     avx512::kernels::unary, avx512::kernels::fma_loop},
+     avx512::kernels::unary, avx512::kernels::adam, avx512::kernels::fma_loop},
 #endif
 #if defined(FPDET_HAS_AVX2)
     {"avx2",
@@ -42,14 +43,15 @@ const InstructionSet kSets[] = {
               __builtin_cpu_supports("f16c");
      },
      avx2::kernels::contraction_kernels, avx2::kernels::elementwise_kernels, avx2::kernels::unary,
-     avx2::kernels::fma_loop},
+     avx2::kernels::adam, avx2::kernels::fma_loop},
 #endif
 #if defined(FPDET_HAS_BASELINE)
     {"baseline", [] { return true; }, baseline::kernels::contraction_kernels,
-     baseline::kernels::elementwise_kernels, baseline::kernels::unary, baseline::kernels::fma_loop},
+     baseline::kernels::elementwise_kernels, baseline::kernels::unary, baseline::kernels::adam,
+     baseline::kernels::fma_loop},
 #endif
     {"portable", [] { return true; }, []() -> const ContractionKernels& { return kNoContraction; },
-     []() -> const ElementwiseKernels& { return kNoElementwise; }, nullptr, nullptr},
+     []() -> const ElementwiseKernels& { return kNoElementwise; }, nullptr, nullptr, nullptr},
 };
 
 const InstructionSet& find(const std::string& name, const std::string& source) {
@@ -103,6 +105,7 @@ void set_instruction_set(const std::string& name) {
 const ContractionKernels& contraction_kernels() { return current().contraction(); }
 const ElementwiseKernels& elementwise_kernels() { return current().elementwise(); }
 UnaryKernel unary_kernel() { return current().unary; }
+AdamKernel adam_kernel() { return current().adam; }
 
 bool has_kernels() { return current().fma_loop != nullptr; }
 

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "kernels/adam_table.h"
 #include "kernels/elementwise_table.h"
 #include "kernels/fma_loop.h"
 #include "kernels/functions_table.h"
@@ -25,6 +26,7 @@ void set_instruction_set(const std::string& name);
 const ContractionKernels& contraction_kernels();
 const ElementwiseKernels& elementwise_kernels();
 UnaryKernel unary_kernel();
+AdamKernel adam_kernel();
 
 /// kernels/fma_loop.h of the instruction set in use.
 int64_t fma_loop(int64_t steps, float* sum);

@@ -52,6 +52,11 @@ STABLE_TORCH_LIBRARY(fpdet, m) {
       "maximize, "
       "float rescale, str arithmetic, Tensor? draw) -> ()");
   m.def(
+      "adam_(Tensor(a!)[] params, Tensor[] grads, Tensor(b!)[] exp_avgs, Tensor(c!)[] exp_avg_sqs, "
+      "Tensor(d!)[] max_exp_avg_sqs, float lr, float beta1, float beta2, float beta1_power, "
+      "float beta2_power, float eps, float weight_decay, bool decoupled, bool maximize, "
+      "str arithmetic, Tensor? draw) -> ()");
+  m.def(
       "random_words(Tensor draw, int samples, int elements, int words, int first_event, int "
       "pass_tag, int batch_offset) -> Tensor");
 
@@ -74,4 +79,5 @@ STABLE_TORCH_LIBRARY(fpdet, m) {
   m.def("round_has_kernel(str dtype, str format, str rounding) -> bool");
   m.def("binary_has_kernel(str dtype, str operation, str arithmetic) -> bool");
   m.def("sgd_has_kernel(str dtype, str arithmetic) -> bool");
+  m.def("adam_has_kernel(str dtype, str arithmetic) -> bool");
 }

@@ -4,7 +4,7 @@ Plain Python: no torch, no compiled code of fpdet; NumPy only holds arrays. docs
 these files say in code; every test of the fast code compares with this package bit for bit.
 
 rounding    formats, the seven roundings, ``round_exact``
-arithmetic  add, mul, fma, div, convert of floats
+arithmetic  add, mul, fma, div, sqrt, convert of floats
 stream      Philox4x32-10 and the random bits of an event
 order       the runs and the fold of every order, ``tree``
 reduction   ``Rules``, one output element: tree orders, kahan, neumaier, exact
@@ -12,9 +12,12 @@ conv        convolution in all passes, transposed convolution, channel_sum
 functions   elementary functions of one argument (by MPFR; import it by itself: gmpy2 is needed)
 pointwise   add_tensors, round_tensor, sgd_step
 primitives  binary, sum_terms, matmul, gather_sum
+adam        adam_step
+machine     programs of fpdet/programs in exact rationals (import it by itself)
 tensors     arrays in and out, ``same``
 """
 
+from .adam import adam_step
 from .arithmetic import Rounder, add, convert, div, fma, mul
 from .conv import (
     channel_sum,
@@ -27,6 +30,7 @@ from .order import Order, parse_order, runs_and_fold, shuffle, tree, tree_text
 from .pointwise import add_tensors, round_tensor, sgd_step
 from .primitives import binary, gather_sum, matmul, sum_terms
 from .reduction import (
+    ADAM,
     ADD,
     DOUBLE_BACKWARD,
     FORWARD,
@@ -45,6 +49,7 @@ from .stream import element_key, philox, random_bits
 from .tensors import same
 
 __all__ = [
+    "ADAM",
     "ADD",
     "DOUBLE_BACKWARD",
     "FORMATS",
@@ -59,6 +64,7 @@ __all__ = [
     "Order",
     "Rounder",
     "Rules",
+    "adam_step",
     "add",
     "add_tensors",
     "away_from_zero",

@@ -1,4 +1,4 @@
-"""add, mul, fma, div and conversion: the exact real result, rounded once; zeros, infinities, NaN by name.
+"""add, mul, fma, div, sqrt and conversion: the exact real result, rounded once; zeros, infinities, NaN by name.
 
 Source: IEEE 754-2019 sections 5.4.1, 6.1, 6.2, 6.3 and 7.2; docs/semantics.md section 3.
 """
@@ -10,7 +10,7 @@ from .rounding import format_of, is_negative, round_exact
 
 
 class Rounder:
-    """Operations in one format under one rounding: ``add``, ``mul``, ``fma``, ``div``, ``convert``.
+    """Operations in one format under one rounding: ``add``, ``mul``, ``fma``, ``div``, ``sqrt``, ``convert``.
 
     Each takes floats (of any format: operands are never rounded on entry) and ``event``, the number of the
     rounding within its output element, and rounds the exact real result once. ``draw(event, operation,
@@ -74,6 +74,23 @@ class Rounder:
         if math.isinf(b):
             return -0.0 if negative else 0.0
         return self._finish(Fraction(a) / Fraction(b), -1 if negative else 1, event, "div", (a, b))
+
+    def sqrt(self, a: float, event=0) -> float:
+        """round(sqrt(a)); of -0 it is -0, of other negative numbers NaN."""
+        if math.isnan(a) or a < 0:
+            return math.nan
+        if a == 0:
+            return a
+        if math.isinf(a):
+            return self.format.infinity(False)
+        # Scaled by a power of 4 to an integer of at least 600 digits: its root has 300. Where that is not exact,
+        # the half that is added stands for the rest: all that a rounding asks for lies far above.
+        x = Fraction(a)
+        half = 600 + x.denominator.bit_length()
+        scaled = x * 4**half
+        root = math.isqrt(scaled.numerator)
+        value = Fraction(2 * root + (root * root != scaled.numerator), 2) / 2**half
+        return self._finish(value, 1, event, "sqrt", (a,))
 
     def convert(self, a: float, event=0) -> float:
         """``a`` rounded into the format; zeros keep their sign, infinities become NaN where there are none."""

@@ -14,6 +14,7 @@ from .rounding import is_negative, round_exact
 from .stream import element_key, halves, philox, random_bits
 
 FORWARD, GRAD_INPUT, GRAD_WEIGHT, GRAD_BIAS, ADD, SGD, ROUND = range(7)
+ADAM = 10
 DOUBLE_BACKWARD = 16  # added to a pass tag
 
 

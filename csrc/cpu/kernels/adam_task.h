@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: MIT
+// What Adam's kernel works on.
+#pragma once
+
+#include "../../core/adam.h"
+#include "elementwise_task.h"
+
+namespace fpdet::inline FPDET_TARGET::kernels {
+
+/// The elements of one tensor, which is a sample of its own.
+struct AdamPointers {
+  uint32_t number = 0;  ///< of the tensor
+  int64_t count = 0;
+  void* parameter = nullptr;
+  const void* gradient = nullptr;
+  void* average = nullptr;
+  void* square = nullptr;
+  void* most = nullptr;  ///< null without amsgrad
+};
+
+struct AdamTask {
+  Scalar scalar = Scalar::Float32;
+  bool wide = false;  ///< the accumulator is float64, not float32
+  Arithmetic arithmetic;
+  Conversion conversion;
+  AdamCoefficients coefficients;
+};
+
+}  // namespace fpdet::inline FPDET_TARGET::kernels
