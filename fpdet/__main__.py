@@ -113,7 +113,7 @@ def _compare(given):
     try:
         found = compare(given.a, given.b)
     except RecordingError as error:
-        return _bad_input(error)
+        return bad_input(error)
     print(found)
     return 0 if found.equal else 1
 
