@@ -16,8 +16,9 @@ DEVICES = ("cpu", "cuda")
 _EXAMPLES = {"blocked": "blocked(512)", "split": "split(4)", "strided": "strided(8)", "shuffled": "shuffled(1)"}
 NOTE = (
     "Convolutions: forward, both backwards and double backward alike. Additions that autograd makes "
-    "itself (gradients of a value used twice, .grad +=) are torch's: nearest_even in the tensor's "
-    "dtype. Everything that is not listed is torch's."
+    "itself (gradients of a value used twice, .grad +=) are fpdet's inside `with fpdet.arithmetic(...)`, "
+    "torch's outside it: nearest_even in the tensor's dtype. The other ops of networks are listed in "
+    "docs/programs.md; fpdet.coverage(model, inputs) says which of a model's ops are fpdet's."
 )
 
 

@@ -80,6 +80,7 @@ class Network(Experiment):
             "batch": settings.batch,
             "steps": settings.steps,
             "digest": first[-1],
+            "digests": first,
             "rows": rows,
         }
         losses = [
