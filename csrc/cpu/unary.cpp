@@ -10,7 +10,7 @@
 namespace fpdet::cpu {
 namespace {
 
-constexpr int64_t kGrain = 1024;
+constexpr int64_t kGrain = 4096;
 
 kernels::UnaryTask task_of(const UnaryCall& call) {
   return {call.function,

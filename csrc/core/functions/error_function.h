@@ -2,24 +2,25 @@
 // erf, normal_cdf(x) = Phi(x) = erfc(-x/sqrt(2))/2 and gelu(x) = x Phi(x).
 //
 // Accurate, u = 2^-53:
-//   erf(x) = 2/sqrt(pi) x S(x^2) and Phi(x) - 1/2 = 1/sqrt(2 pi) x S(x^2/2) with S(w) = sum
-//   (-w)^n/(n! (2n + 1)), w <= 1/4 exact (48 digits). Beyond w^20: w^21/(21! 43) < 2^-112. Terms
-//   from w^11 on in float64: w^11/(11! 23) with error 2.2 u, 2^-103.6. Each step above adds 3 u^2
-//   to the coefficient and 2 u^2 to a product below w/3 of it; S > 0.91: below 4 u^2 + 2^-103.4;
-//   times x and the constant 2 + 5 + 1 u^2: |error| < 2^-102 of the value. For w < 2^-22 five
-//   terms: beyond them 2^-120; the last two in float64, w^3/42 with error 2.2 u, 2^-123. erfc(t) =
-//   e^(-t^2) P(t), P = exp(t^2) erfc(t), t >= 0, by its Taylor series of 22 terms at i/8, h = t
-//   - i/8, |h| <= 1/16. P's coefficients a_n fall from a_0 at least as at t = 0, by n: 1/Gamma(n/2
-//   + 1); beyond n = 21: 2^-88/Gamma(12) < 2^-113; from n = 11 on in float64: 2^-44/Gamma(6.5) 2.2
-//   u < 2^-104. Above, 3 u^2 a step and 8 u^2 of a product below 0.08 of it; a_0 u^2: below 5 u^2 +
-//   2^-103.9. t: x itself, or |x| sqrt(1/2) to 3 u^2, which moves P by |t P'/P| < 1 times that.
-//   e^(-t^2) with t^2 = x^2 or x^2/2 exact: 4.3 u^2; the product 5 u^2: |error| < 19 u^2 < 2^-101.7
-//   of the value. Phi(-a) = erfc(a/sqrt(2))/2; 1 - erfc, 1 - Phi(-a), x - x Phi(-x) are left as
-//   differences.
+//
+// - erf(x) = 2/sqrt(pi) x S(x^2) and Phi(x) - 1/2 = 1/sqrt(2 pi) x S(x^2/2), S(w) = sum (-w)^n/(n!
+//   (2n + 1)), w <= 1/4 exact (48 digits). Beyond w^20: 2^-112. Terms from w^11 on in float64:
+//   w^11/(11! 23) with an error of 2.2 u, 2^-103.6. Each step above adds 3 u^2 to the coefficient
+//   and 2 u^2 to a product below w/3 of it; S > 0.91: 4 u^2 + 2^-103.4; times x and the constant (2
+//   + 5 + 1) u^2: |error| < 2^-102 of the value. For w < 2^-22 five terms: beyond them 2^-120; the
+//   last two in float64, w^3/42 with an error of 2.2 u, 2^-123.
+// - erfc(t) = e^(-t^2) P(t), P(t) = exp(t^2) erfc(t), t >= 0, by 22 terms of P's Taylor series at
+//   i/8, h = t - i/8, |h| <= 1/16. Its coefficients fall from the first at least as at t = 0, by
+//   1/Gamma(n/2 + 1): beyond n = 21 2^-88/Gamma(12) < 2^-113; from n = 11 on in float64
+//   2^-44/Gamma(6.5) 2.2 u < 2^-104. Above, 3 u^2 a step and 8 u^2 of a product below 0.08 of it;
+//   the first coefficient u^2: 5 u^2 + 2^-103.9. t is x, or |x| sqrt(1/2) to 3 u^2, which moves P
+//   by |t P'/P| < 1 times that. e^(-t^2), with t^2 = x^2 or x^2/2 exact, 4.3 u^2; the product 5
+//   u^2: |error| < 19 u^2 < 2^-101.7 of the value.
+// - Phi(-a) = erfc(a/sqrt(2))/2; 1 - erfc, 1 - Phi(-a), x - x Phi(-x) are left as differences.
 //
 // Fast: the same series, 13 and 12 terms in float64: beyond them 2^-62 and 2^-57; 2 u each for S
-// and P (P's h is off by u t), 2^-49 for the exponential; 1 - erfc >= 0.52 and 1 - Phi(-a) >= 0.75
-// are sums without cancellation: below 2^-47.
+// and P (h is off by u t), 2^-49 for the exponential; 1 - erfc >= 0.52 and 1 - Phi(-a) >= 0.75 do
+// not cancel: below 2^-47.
 //
 // Whether erf(x) is irrational for each of these x is not known to theory: that no result but those
 // at 0 is on the grid is part of what the run over all inputs shows.

@@ -1,28 +1,28 @@
 // SPDX-License-Identifier: MIT
 // exp and expm1.
 //
-// Accurate: y = (64 m + j) log(2)/64 + r with |r| <= log(2)/128 (1 + 2^-40) < 2^-7.52, and
-// e^y = 2^m T (1 + p), T = 2^(j/64) from a table, p = e^r - 1. With u = 2^-53:
-//   k = 64 m + j has at most 14 digits for |y| <= kExpMost; k kStep1 is exact (14 + 36 digits), so
-//   is y - k kStep1 as a sum of two; k kStep2 is a product of two. r: two sums, 3 u^2 + 2 u^2, and
-//   what lies beyond kStep3 (2^-152 k < 2^-138): |error of r| <= 5.1 u^2 |r| + 2^-138. r = y if k =
-//   0. p = r + r^2 (1/2 + r (1/6 + ... + r^9/11!)). Beyond r^11: |r|^12/12! < 2^-119, that is
-//   2^-111 |p|. Terms from r^7 on in float64: their first, r^7/5040, has relative error below 2.2 u
-//   (coefficient and last fma, the rest 2^-10 of it): 2^-45.1 - 12.3 - 51.8 of r, below 2^-109 |p|.
-//   Above, each step in double-double adds at most 3 u^2 to the coefficient and 8 u^2 to a product
-//   that is 2^-9 of it. r^2 s is below 2^-8.5 |r| with an error of 5 + 10.2 + 5 + 3.1 u^2 of
-//   itself, and the last addition adds 3 u^2: |error of p| < (5.1 + 3 + 0.1) u^2 |p| + 2^-108 |p| <
-//   2^-102.8 |p| (k = 0: no 5.1). exp = T + T p: T p with 2^-102.6 of |T p| < 2^-7.5, T from the
-//   table u^2, the sum 3 u^2: |error| < 4.3 u^2 e^y < 2^-103.8 e^y. expm1 = (2^m T.hi - 1) + 2^m
-//   T.lo + 2^m T p: the first difference is exact as a sum of two. If k = 0 it is p itself.
-//   Otherwise |e^y - 1| > 0.0053 and |2^m T - 1| < 2.1 |e^y - 1|; T.lo is off by less than 2^-107,
-//   which is 2^-99.4 of the result; the sums add 2.1 (2 + 3) u^2 of it, below 2^-102.6: |error| <
-//   2^-99.2 |e^y - 1|.
+// Accurate, u = 2^-53: y = (64 m + j) log(2)/64 + r with |r| <= log(2)/128 (1 + 2^-40) < 2^-7.52,
+// so e^y = 2^m T (1 + p), T = 2^(j/64) from a table, p = e^r - 1.
 //
-// Fast: y = k log 2 + r, |r| <= 0.3466; k kLn21 is exact (8 + 42 digits), r off by 2^-54. p by
-// Taylor to r^13: beyond it 2^-57 of p's 2^-1.5, in the Horner scheme 2 u of p; e^y = 2^k + 2^k p
-// and e^y - 1 = (2^k - 1) + 2^k p, where for k != 0 |2^k p| and |2^k - 1| are below 2.5 |e^y - 1|:
-// each has a relative error below 2^-49.
+// - r: k = 64 m + j has at most 14 digits for |y| <= 150, so k kStep1 is exact (36 digits
+//   more), y minus it is as a sum of two; k kStep2 is as a product of two. Two sums, 3 u^2 and 2
+//   u^2; k kStep3 and what lies beyond it: |error of r| <= 5.1 u^2 |r| + 2^-137. r = y if k = 0.
+// - p = r + r^2 (1/2 + r (1/6 + ... + r^10/13!)). Beyond r^13: |r|^14/14! < 2^-134 |p|. Terms from
+//   r^7 on in float64: the first, r^7/5040, with a relative error below 2.2 u (coefficient and last
+//   fma; the rest is 2^-10 of it), 2^(-45.1 - 12.3 - 51.8) |r| < 2^-109 |p|. Above, each step in
+//   double-double adds 3 u^2 to the coefficient and 8 u^2 to a product below 2^-9 of it. r^2 s is
+//   below 2^-8.5 |r|, with an error of (5 + 10.2 + 5 + 3.1) u^2 of itself; the last addition adds 3
+//   u^2: |error of p| < (5.1 + 3 + 0.1) u^2 |p| + 2^-109 |p| < 2^-102.8 |p|.
+// - exp = T + T p: T p is below 2^-7.5 and has 2^-102.6 of itself, T from the table u^2, the sum 3
+//   u^2: |error| < 4.3 u^2 e^y < 2^-103.8 e^y.
+// - expm1 = (2^m T.hi - 1) + 2^m T.lo + 2^m T p, or p itself if k = 0. The difference is exact as a
+//   sum of two. |e^y - 1| > 0.0053 and |2^m T - 1| < 2.1 |e^y - 1|; T.lo is off by 2^-107 at most,
+//   2^-99.4 of the result; the sums add 2.1 (2 + 3) u^2 < 2^-102.6: |error| < 2^-99.2 |e^y - 1|.
+//
+// Fast: y = k log 2 + r, |r| <= 0.3466; k kLn21 is exact (8 + 42 digits), r is off by 2^-54. p by
+// Taylor to r^13: beyond it 2^-56 of p, in the Horner scheme 2 u of p. e^y = 2^k + 2^k p and
+// e^y - 1 = (2^k - 1) + 2^k p, where for k != 0 |2^k p| and |2^k - 1| are below 2.5 |e^y - 1|: each
+// has a relative error below 2^-49.
 //
 // No result is a number of a binary format but exp(0) = 1 and expm1(+-0) = +-0: e^x is
 // transcendental for algebraic x != 0 (Hermite, Lindemann).

@@ -1,31 +1,33 @@
 // SPDX-License-Identifier: MIT
 // log, log1p and softplus.
 //
-// Accurate: z = 2^k m, m in [sqrt(1/2), sqrt(2)) up to an ulp, i the integer nearest to 128 m, c
-// near 128/i in at most 12 digits (c = 1 for i = 128), v = m c - 1, |v| < 2^-7.4:
-//   log z = k log 2 - log c + log1p(v).
-// With u = 2^-53:
-//   log1p(v) = v + w, w = v^2 (-1/2 + v (1/3 - ... + v^12 (-1)^.../15)). Beyond v^15: |v|^16/16 /
-//   (v^2/2) < 2^-106 of w. Terms from v^9 on in float64: v^9/9 with error 2.2 u, below 2^-105 of w.
-//   Each step above adds 3 u^2 to the coefficient and 8 u^2 to a product below 2^-7.8 of it: |error
-//   of w| < (3 + 5 + 5 + 0.2) u^2 |w| + 2^-104 |w| < 2^-102 |w|. v: of float32 z, m c has 36 digits
-//   and v is exact. Of z = 1 + x with the sum of two (z.hi, z.lo) exact: m.hi c and its error are,
-//   m.lo c + that error (below 2^-52) is rounded once: 2^-105. k log 2: k kLn21 is exact (8 + 42
-//   digits), k kLn22 a product of two; with kLn23 below 5 u^2. Sums: (k log 2 - log c) + (v + w), 3
-//   u^2 each. If k != 0, |log z| > 0.34, and every summand is below 2.1 |log z|: below 2.1 (5 + 1 +
-//   3 + 3) u^2 + 2^-103.4 < 2^-100. If k = 0 and c != 1, |log z| > 2^-8.1 and the summands are
-//   below 2.7 |log z|, those of 2^-107 (log c's) 2^-98.9: |error| < 2^-98.5 |log z|. (k = 0 there
-//   only with v exact or from 1 + w below.) log(1 + w), w a sum of two: v = (c - 1) + w c, 2 u^2 of
-//   w c and 2 u^2 of v, below 4.2 u^2 w: as log(1 + w) > 0.69 w for w <= 1, |error| < 6.1 u^2 more.
+// Accurate, u = 2^-53: z = 2^k m, m in [sqrt(1/2), sqrt(2)) up to an ulp, i the integer nearest to
+// 128 m, c near 128/i in at most 12 digits (c = 1 for i = 128), v = m c - 1, |v| < 2^-7.4:
+// log z = k log 2 - log c + log1p(v).
 //
-// Fast: k log 2 + log m by log m = 2 s + 2 s^3/3 + ... + 2 s^21/21, s = f/(2 + f), f = m - 1
-// (exact, or the argument x of log1p itself if k = 0): beyond it |s|^22/23 < 2^-60 of 2 s; s off by
-// 2 u. k kLn21 is exact: the relative error is below 2^-49. In log1p m is 1 + x rounded: u more
-// than 2^-51.4 of the result.
+// - log1p(v) = v + w, w = v^2 (-1/2 + v (1/3 - ... + v^12 (-1)^.../15)). Beyond v^15: 2^-106 |w|.
+//   Terms from v^9 on in float64: v^9/9 with an error of 2.2 u, 2^-105 |w|. Each step above adds 3
+//   u^2 to the coefficient and 8 u^2 to a product below 2^-7.8 of it: |error of w| < (3 + 5 + 5 +
+//   0.2) u^2 |w| + 2^-104 |w| < 2^-102 |w|.
+// - v: of float32 z, m c has 36 digits and v is exact. Of z = 1 + x, exact as a sum of two (z.hi,
+//   z.lo), m.hi c and its rounding error are exact, and m.lo c plus that error, below 2^-52, is
+//   rounded once: 2^-105.
+// - k log 2: k kLn21 is exact (8 + 42 digits), k kLn22 as a product of two; with kLn23 5 u^2.
+// - (k log 2 - log c) + (v + w), 3 u^2 a sum. If k != 0, |log z| > 0.34 and every summand is below
+//   2.1 |log z|: 2.1 (5 + 1 + 3 + 3) u^2 + 2^-103.4 < 2^-100. If k = 0 and c != 1, |log z| >
+//   2^-8.1, the summands are below 2.7 |log z|, and log c, off by 2^-107, counts 2^-98.9: |error| <
+//   2^-98.5 |log z|. (There v is exact, or from 1 + w as below; z.lo enters for |log z| > 0.22
+//   alone.)
+// - log(1 + w), w a sum of two: v = (c - 1) + w c, 2 u^2 of w c and 2 u^2 of v, below 4.2 u^2 w; as
+//   log(1 + w) > 0.69 w for w <= 1, that is 6.1 u^2 more.
 //
-// log z for algebraic z != 1 and log1p(x) for algebraic x != 0 are transcendental (Lindemann), and
-// softplus(x) is: were y = log(1 + e^x) algebraic, e^y - e^x - e^0 = 0 would be a relation between
-// exponentials of different algebraic numbers if x != 0; softplus(0) = log 2.
+// Fast: k log 2 + log m with log m = 2 s + 2 s^3/3 + ... + 2 s^21/21, s = f/(2 + f), f = m - 1
+// (exact, or the argument x of log1p itself if k = 0): beyond it 2^-60 of 2 s; s is off by 2 u. k
+// kLn21 is exact: below 2^-49. In log1p m is 1 + x rounded, which counts 2^-51.4 of the result.
+//
+// log z for algebraic z != 1 and log1p(x) for algebraic x != 0 are transcendental (Lindemann).
+// softplus(x) is: were y = log(1 + e^x) algebraic, e^y - e^x - e^0 = 0 would relate exponentials of
+// different algebraic numbers if x != 0 (Lindemann, Weierstrass); softplus(0) = log 2.
 #pragma once
 
 #include "exponential.h"

@@ -2,19 +2,22 @@
 // tanh, sigmoid(x) = 1/(1 + e^-x) and silu(x) = x sigmoid(x).
 //
 // Accurate, u = 2^-53:
-//   tanh(x), |x| < 2^-7: x + x^3 (-1/3 + 2/15 w - ...), w = x^2 (exact, 48 digits). Coefficients
-//   fall by 0.41: beyond w^6 2^-107 of the rest; terms from w^4 on in float64 2^-113; above, 3 u^2
-//   a step; x^3 is exact as a product of two; |error of the rest| < (3.1 + 5) u^2 of it. 2^-7 <=
-//   |x| < 0.35: E/(E + 2), E = e^2x - 1 to 2^-99.2, of which tanh takes at most all; 2 + 15 u^2.
-//   |x| >= 0.35: 1 - 2/(e^2x + 1), the second below 1, to (4.3 + 2 + 15) u^2.
-//   sigmoid(-a) = E/(1 + E), E = e^-a, to (4.3 + 2 + 15) u^2; sigmoid(a) = 1 - sigmoid(-a). For
-//   |x| < 2^-6 it is 1/2 + tanh(x/2)/2, a sum of three numbers of which the second is x/4.
-//   silu = x times these.
-// Below 2^-25 (sigmoid, silu) the sum of the first two terms may be a point of the grid or very
-// near one; the third decides: its float64 value is known to 2^-51, what follows is less than x^2/9
-// of it. 140 e^-140 is next to 0 as well.
 //
-// Fast: quotients of fast exponentials (2^-49; the denominators are sums of positive numbers).
+// - tanh(x), |x| < 2^-7: x + x^3 (-1/3 + 2/15 w - ...), w = x^2 (exact, 48 digits). Coefficients
+//   fall by 0.41: beyond w^6 2^-107 of the rest; terms from w^4 on in float64 2^-113; above, 3 u^2
+//   a step; x^3 is exact as a product of two: |error of the rest| < (3.1 + 5) u^2 of it.
+// - tanh(x), 2^-7 <= |x| < 0.35: E/(E + 2), E = e^2x - 1 to 2^-99.2, of which tanh takes at most
+//   1.4 times; the sum and the quotient (2 + 15) u^2.
+// - tanh(x), |x| >= 0.35: 1 - 2/(e^2x + 1), the second below 1, to (4.3 + 2 + 15) u^2 of itself.
+// - sigmoid(-a) = E/(1 + E), E = e^-a, to (4.3 + 2 + 15) u^2; sigmoid(a) = 1 - sigmoid(-a). For
+//   |x| < 2^-6 it is 1/2 + tanh(x/2)/2.
+// - silu is x times these: 2 u^2 or 5 u^2 more. 140 e^-140 is next to 0 as well.
+//
+// Below 2^-25 (sigmoid, silu) the sum of the first two terms may be a point of the grid or very
+// near one; the third decides: its float64 value is known to 2^-51, what follows is below x^2/9 of
+// it.
+//
+// Fast: quotients of fast exponentials (2^-49); the denominators are sums of positive numbers.
 //
 // Transcendental for algebraic x != 0, since e^x would be a rational function of them and x.
 #pragma once
