@@ -172,8 +172,8 @@ def _check_models(a, b):
         extra = next((p for p in parameters_b if p not in here), None)
         raise RecordingError(
             f"b: expected a recording of the model that a has, {name_a} with {len(parameters_a)} parameters, got one "
-            f"of {name_b} with {len(parameters_b)}: the first that only one of them has is {_parameter(missing or extra)} "
-            f"({a.name if missing else b.name}); record runs of one model"
+            f"of {name_b} with {len(parameters_b)}: the first that only one of them has is "
+            f"{_parameter(missing or extra)} ({a.name if missing else b.name}); record runs of one model"
         )
 
 
