@@ -12,6 +12,7 @@ from fpdet.experiments.nonlinear_pde.regime import lyapunov, regime, relative_l1
 from fpdet.experiments.nonlinear_pde.settings import NonlinearSettings
 from fpdet.experiments.store import number
 
+STACK = 4  # filters as large as the image, of one channel: so many at once are fast
 EMULATED = 10.0  # how much longer a format or rounding takes that no instruction has; for the estimate
 
 
@@ -134,8 +135,9 @@ class NonlinearPde(Experiment):
 
 
 def _nets(variant, settings, lr, rescales):
-    """One net for all, or, where random bits depend on the position, one each, with equal streams."""
-    groups = [(k,) for k in rescales] if variant.rounding == "stochastic" else [rescales]
+    """Nets of up to STACK kernels; where random bits depend on the position, of one each, with equal streams."""
+    most = 1 if variant.rounding == "stochastic" else STACK
+    groups = [rescales[i : i + most] for i in range(0, len(rescales), most)]
     return [model.Net(Machine(variant, settings.seed), settings, lr, group) for group in groups]
 
 
