@@ -13,6 +13,7 @@ struct InstructionSet {
   bool (*present)();
   const ContractionKernels& (*contraction)();
   const ElementwiseKernels& (*elementwise)();
+  const GatherKernels& (*gather)();
   int64_t (*fma_loop)(int64_t steps, float* sum);
 };
 
@@ -20,6 +21,7 @@ constexpr ContractionKernels kNoContraction{[](void*) { return false; },
                                             [](void*) { return false; }, nullptr, nullptr,
                                             [](int) -> const char* { return nullptr; }};
 constexpr ElementwiseKernels kNoElementwise{nullptr, nullptr, nullptr};
+constexpr GatherKernels kNoGather{nullptr};
 
 /// Those that the build compiled kernels for, widest first. "portable" has no kernels: everything
 /// takes the slow path.
@@ -32,7 +34,7 @@ const InstructionSet kSets[] = {
               __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
      },
      avx512::kernels::contraction_kernels, avx512::kernels::elementwise_kernels,
-     avx512::kernels::fma_loop},
+     avx512::kernels::gather_kernels, avx512::kernels::fma_loop},
 #endif
 #if defined(FPDET_HAS_AVX2)
     {"avx2",
@@ -41,14 +43,16 @@ const InstructionSet kSets[] = {
               __builtin_cpu_supports("f16c");
      },
      avx2::kernels::contraction_kernels, avx2::kernels::elementwise_kernels,
-     avx2::kernels::fma_loop},
+     avx2::kernels::gather_kernels, avx2::kernels::fma_loop},
 #endif
 #if defined(FPDET_HAS_BASELINE)
     {"baseline", [] { return true; }, baseline::kernels::contraction_kernels,
-     baseline::kernels::elementwise_kernels, baseline::kernels::fma_loop},
+     baseline::kernels::elementwise_kernels, baseline::kernels::gather_kernels,
+     baseline::kernels::fma_loop},
 #endif
     {"portable", [] { return true; }, []() -> const ContractionKernels& { return kNoContraction; },
-     []() -> const ElementwiseKernels& { return kNoElementwise; }, nullptr},
+     []() -> const ElementwiseKernels& { return kNoElementwise; },
+     []() -> const GatherKernels& { return kNoGather; }, nullptr},
 };
 
 const InstructionSet& find(const std::string& name, const std::string& source) {
@@ -101,6 +105,8 @@ void set_instruction_set(const std::string& name) {
 
 const ContractionKernels& contraction_kernels() { return current().contraction(); }
 const ElementwiseKernels& elementwise_kernels() { return current().elementwise(); }
+
+const GatherKernels& gather_kernels() { return current().gather(); }
 
 bool has_kernels() { return current().fma_loop != nullptr; }
 

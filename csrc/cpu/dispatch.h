@@ -9,6 +9,7 @@
 
 #include "kernels/elementwise_table.h"
 #include "kernels/fma_loop.h"
+#include "kernels/gather_table.h"
 #include "kernels/table.h"
 
 namespace fpdet::cpu {
@@ -23,6 +24,7 @@ void set_instruction_set(const std::string& name);
 
 const ContractionKernels& contraction_kernels();
 const ElementwiseKernels& elementwise_kernels();
+const GatherKernels& gather_kernels();
 
 /// kernels/fma_loop.h of the instruction set in use.
 int64_t fma_loop(int64_t steps, float* sum);
