@@ -50,7 +50,7 @@ BINARY_SHAPES = [  # the second operand's shape; a number is a Python number
 
 @pytest.mark.parametrize("operation", ["add", "sub", "mul", "div"])
 def test_binary_equals_the_oracle(operation):
-    for i, (text, rules, dtype, kind) in enumerate(settings(2 * len(ROUNDINGS) * len(ORDERS), 1)):
+    for i, (text, rules, dtype, kind) in enumerate(settings(len(ROUNDINGS) * len(ORDERS), 1)):
         first, second = rotated(BINARY_SHAPES, i)
         a = tensor(values(first, 2 * i, kind), dtype) if np.prod(first) else torch.empty(first, dtype=DTYPES[dtype])
         if isinstance(second, float):
@@ -88,7 +88,7 @@ SUMS = [  # shapes of a and b, dims
 
 @pytest.mark.parametrize("part", range(3))
 def test_sum_equals_the_oracle(part):
-    for i, (text, rules, dtype, kind) in enumerate(settings(2 * len(ROUNDINGS) * len(ORDERS), 2 + part)):
+    for i, (text, rules, dtype, kind) in enumerate(settings(len(ROUNDINGS) * len(ORDERS), 2 + part)):
         first, second, dims = rotated(SUMS, i + part)
         a = tensor(values(first, 2 * i, kind), dtype) if np.prod(first) else torch.empty(first, dtype=DTYPES[dtype])
         b = None if second is None else tensor(values(second, 2 * i + 1, kind), dtype)
@@ -111,7 +111,7 @@ MATMULS = [  # shapes of a and b
 
 
 def test_matmul_equals_the_oracle():
-    for i, (text, rules, dtype, kind) in enumerate(settings(2 * len(ROUNDINGS) * len(ORDERS), 5)):
+    for i, (text, rules, dtype, kind) in enumerate(settings(len(ROUNDINGS) * len(ORDERS), 5)):
         first, second = rotated(MATMULS, i)
         layout = i // len(MATMULS) % 3
         a, b = (
@@ -134,7 +134,7 @@ OFFSETS = [[0, 3, 3, 10, 11], [2, 4, 11], [0, 11], [5]]
 
 def test_gather_sum_equals_the_oracle():
     indices = torch.tensor([0, 3, 5, 5, 1, 2, 0, 4, 4, 4, 1])
-    for i, (text, rules, dtype, kind) in enumerate(settings(2 * len(ROUNDINGS) * len(ORDERS), 6)):
+    for i, (text, rules, dtype, kind) in enumerate(settings(len(ROUNDINGS) * len(ORDERS), 6)):
         offsets, columns = OFFSETS[i % 4], (1, 3, 9)[i % 3]
         x = tensor(values((6, columns), i, kind), dtype)
         weights = tensor(values((11,), i + 1, kind), dtype) if i % 2 else None
@@ -236,20 +236,21 @@ def test_strides_do_not_enter_a_result(text):
     x, y = (tensor(values((4, 6, 5, 7), seed, "hard"), "float32") for seed in (1, 2))
     last = [t.contiguous(memory_format=torch.channels_last) for t in (x, y)]
     apart = [torch.stack([t, t + 1], -1).flatten(-2)[..., ::2] for t in (x, y)]
-    for a, b in (last, apart, (x, last[1]), (last[0], apart[1])):
+
+    def results(a, b):
         for operation in ("add", "div"):
-            assert torch.equal(
-                OPS.binary(a, b, operation, text, None, 0, 2), OPS.binary(x, y, operation, text, None, 0, 2)
-            )
+            yield OPS.binary(a, b, operation, text, None, 0, 2)
+            yield OPS.binary(a, b[0, :, :1, :1], operation, text, None, 0, 2)
         for dims in ([0, 2, 3], [1], [3], [0]):
-            assert torch.equal(
-                OPS.sum(a, b, dims, False, text, None, 0, 2), OPS.sum(x, y, dims, False, text, None, 0, 2)
-            )
-            assert torch.equal(
-                OPS.sum(a, None, dims, False, text, None, 0, 2), OPS.sum(x, None, dims, False, text, None, 0, 2)
-            )
-        product = OPS.matmul(a, b.transpose(2, 3), None, text, None, 0, 2)
-        assert torch.equal(product, OPS.matmul(x, y.transpose(2, 3), None, text, None, 0, 2))
+            yield OPS.sum(a, b, dims, False, text, None, 0, 2)
+            yield OPS.sum(a, None, dims, False, text, None, 0, 2)
+        yield OPS.matmul(a, b.transpose(2, 3), None, text, None, 0, 2)
+
+    expected = [as_array(result) for result in results(x, y)]
+    for i, (a, b) in enumerate((last, apart, (x, last[1]), (last[0], apart[1]))):
+        assert torch.equal(a, x) and torch.equal(b, y)
+        for j, (got, wanted) in enumerate(zip(results(a, b), expected, strict=True)):
+            assert_same(got, wanted, f"layout {i}, result {j}")
     assert OPS.binary(*last, "add", text, None, 0, 0).stride() == last[0].stride()
 
 

@@ -80,7 +80,7 @@ def gradients(name, text, draw, compiled=False):
     return [result.detach(), *torch.autograd.grad(result, operands, weights)]
 
 
-@pytest.mark.parametrize("name", ["mul", "number div", "dot", "matmul", "matmul shared a", "weighted", "expand"])
+@pytest.mark.parametrize("name", ["number div", "dot", "matmul", "weighted"])
 def test_compile_gives_the_bits_of_eager(name):
     for text, draw in ((PASSES, None), ("stochastic sequential bfloat16 bits=8", torch.tensor([3, 5]))):
         torch._dynamo.reset()
@@ -186,7 +186,7 @@ WRONG = [
         (x, x, "add", f"{A} | {A}", None, 0, 0),
         "expected one, or those of forward, grad_input and grad_weight",
     ),
-    ("binary", (x, x, "add", f"{A} | {A} | wrong", None, 0, 0), "rounding: expected"),
+    ("binary", (x, x, "add", f"{A} | {A} | wrong", None, 0, 0), "arithmetic: expected .* got 'wrong'"),
     ("binary", (x, x, "add", A, torch.zeros(3), 0, 0), "draw: expected an int64 CPU tensor of 2 elements"),
     ("sum", (x, None, [2], False, *END), r"dims: expected numbers in \[-2, 1\], got 2"),
     ("sum", (x, None, [0, -2], False, *END), "dims: expected each dimension once"),

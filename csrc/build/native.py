@@ -22,7 +22,13 @@ import plan
 
 NATIVE = plan.ROOT / "tests" / "native"
 GOLDEN = NATIVE / "golden"
-PROGRAMS = {"core_main": False, "cpu_main": True, "elementwise_main": True, "functions_main": True}  # name: linked with csrc/cpu
+PROGRAMS = {
+    "core_main": False,
+    "cpu_main": True,
+    "elementwise_main": True,
+    "functions_main": True,
+    "primitives_main": True,
+}  # name: linked with csrc/cpu
 
 # Sanitizer builds warn falsely about memory that is in order: warnings are the other builds' business.
 SANITIZERS = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-fno-omit-frame-pointer", "-g", "-O1", "-w"]

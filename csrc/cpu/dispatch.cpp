@@ -13,6 +13,7 @@ struct InstructionSet {
   bool (*present)();
   const ContractionKernels& (*contraction)();
   const ElementwiseKernels& (*elementwise)();
+  const GatherKernels& (*gather)();
   UnaryKernel unary;
   AdamKernel adam;
   int64_t (*fma_loop)(int64_t steps, float* sum);
@@ -22,6 +23,7 @@ constexpr ContractionKernels kNoContraction{[](void*) { return false; },
                                             [](void*) { return false; }, nullptr, nullptr,
                                             [](int) -> const char* { return nullptr; }};
 constexpr ElementwiseKernels kNoElementwise{nullptr, nullptr, nullptr};
+constexpr GatherKernels kNoGather{nullptr};
 
 /// Those that the build compiled kernels for, widest first. "portable" has no kernels: everything
 /// takes the slow path.
@@ -34,7 +36,8 @@ const InstructionSet kSets[] = {
               __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
      },
      avx512::kernels::contraction_kernels, avx512::kernels::elementwise_kernels,
-     avx512::kernels::unary, avx512::kernels::adam, avx512::kernels::fma_loop},
+     avx512::kernels::gather_kernels, avx512::kernels::unary, avx512::kernels::adam,
+     avx512::kernels::fma_loop},
 #endif
 #if defined(FPDET_HAS_AVX2)
     {"avx2",
@@ -42,16 +45,18 @@ const InstructionSet kSets[] = {
        return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
               __builtin_cpu_supports("f16c");
      },
-     avx2::kernels::contraction_kernels, avx2::kernels::elementwise_kernels, avx2::kernels::unary,
-     avx2::kernels::adam, avx2::kernels::fma_loop},
+     avx2::kernels::contraction_kernels, avx2::kernels::elementwise_kernels,
+     avx2::kernels::gather_kernels, avx2::kernels::unary, avx2::kernels::adam,
+     avx2::kernels::fma_loop},
 #endif
 #if defined(FPDET_HAS_BASELINE)
     {"baseline", [] { return true; }, baseline::kernels::contraction_kernels,
-     baseline::kernels::elementwise_kernels, baseline::kernels::unary, baseline::kernels::adam,
-     baseline::kernels::fma_loop},
+     baseline::kernels::elementwise_kernels, baseline::kernels::gather_kernels,
+     baseline::kernels::unary, baseline::kernels::adam, baseline::kernels::fma_loop},
 #endif
     {"portable", [] { return true; }, []() -> const ContractionKernels& { return kNoContraction; },
-     []() -> const ElementwiseKernels& { return kNoElementwise; }, nullptr, nullptr, nullptr},
+     []() -> const ElementwiseKernels& { return kNoElementwise; },
+     []() -> const GatherKernels& { return kNoGather; }, nullptr, nullptr, nullptr},
 };
 
 const InstructionSet& find(const std::string& name, const std::string& source) {
@@ -106,6 +111,8 @@ const ContractionKernels& contraction_kernels() { return current().contraction()
 const ElementwiseKernels& elementwise_kernels() { return current().elementwise(); }
 UnaryKernel unary_kernel() { return current().unary; }
 AdamKernel adam_kernel() { return current().adam; }
+
+const GatherKernels& gather_kernels() { return current().gather(); }
 
 bool has_kernels() { return current().fma_loop != nullptr; }
 

@@ -11,6 +11,7 @@
 #include "kernels/elementwise_table.h"
 #include "kernels/fma_loop.h"
 #include "kernels/functions_table.h"
+#include "kernels/gather_table.h"
 #include "kernels/table.h"
 
 namespace fpdet::cpu {
@@ -27,6 +28,7 @@ const ContractionKernels& contraction_kernels();
 const ElementwiseKernels& elementwise_kernels();
 UnaryKernel unary_kernel();
 AdamKernel adam_kernel();
+const GatherKernels& gather_kernels();
 
 /// kernels/fma_loop.h of the instruction set in use.
 int64_t fma_loop(int64_t steps, float* sum);

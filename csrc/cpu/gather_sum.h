@@ -15,12 +15,18 @@ struct GatherSumCall {
   const int64_t* offsets = nullptr;  ///< sums + 1 of them
   const int64_t* indices = nullptr;
   const void* x = nullptr;
-  int64_t x_line = 0, x_column = 1;  ///< elements from one line, column to the next
-  const void* weights = nullptr;     ///< or null
+  int64_t x_line = 0;             ///< elements from one line to the next; columns lie side by side
+  const void* weights = nullptr;  ///< or null
   int64_t weight_step = 1;
   void* out = nullptr;  ///< [sum][column]
 };
 
+/// Whether there is a kernel; sizes and pointers are not looked at, but columns must lie side by
+/// side.
+bool fast_gather_sum_covers(const GatherSumCall& call);
+
+// The kernel, and the definition itself for every combination: the same bits.
+void fast_gather_sum(const GatherSumCall& call, const ParallelFor& parallel_for);
 void slow_gather_sum(const GatherSumCall& call, const ParallelFor& parallel_for);
 
 }  // namespace fpdet::cpu

@@ -38,7 +38,7 @@ template <bool Product, class T>
     RandomBits random(call.arithmetic.stochastic,
                       needs_key ? key_from(call.draw.seed) : ElementKey{});
     GatherCursor<T> cursor(
-        static_cast<const T*>(call.x) + column * call.x_column, call.x_line, call.indices + first,
+        static_cast<const T*>(call.x) + column, call.x_line, call.indices + first,
         Product ? weights + first * call.weight_step : nullptr, call.weight_step);
     const double result = reduce<Product>(order, Schedule(order, terms, permutation->data()), arith,
                                           cursor, random, nullptr, kFormatOf<T>, *exact);

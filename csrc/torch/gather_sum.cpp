@@ -14,7 +14,7 @@
 namespace fpdet::torch_ops {
 namespace {
 
-constexpr double kSlowSeconds = 30e-9;  // a term, roughly
+constexpr double kSlowSeconds = 30e-9, kFastSeconds = 2e-9;  // a term, roughly
 
 /// A vector of int64, side by side in memory.
 Tensor check_integers(const Tensor& t, const char* name) {
@@ -25,10 +25,14 @@ Tensor check_integers(const Tensor& t, const char* name) {
   return t.is_contiguous() ? t : row_major_copy(t);
 }
 
-Tensor gather_sum(const Tensor& x, const Tensor& given_offsets, const Tensor& given_indices,
+Tensor gather_sum(const Tensor& given_x, const Tensor& given_offsets, const Tensor& given_indices,
                   std::optional<Tensor> weights, std::string arithmetic, std::optional<Tensor> draw,
                   int64_t pass_tag, int64_t batch_offset) {
-  check_cpu(x, "x");
+  check_cpu(given_x, "x");
+  // Lanes are columns: they lie side by side, or are made to.
+  const Tensor x = given_x.dim() == 2 && given_x.size(1) > 1 && given_x.stride(1) != 1
+                       ? row_major_copy(given_x)
+                       : given_x;
   cpu::GatherSumCall call;
   call.scalar = scalar_of(x, "x");
   STD_TORCH_CHECK(x.dim() == 2, "fpdet: x: expected a matrix, got shape ", text_of(sizes_of(x)));
@@ -70,17 +74,22 @@ Tensor gather_sum(const Tensor& x, const Tensor& given_offsets, const Tensor& gi
   call.columns = x.size(1);
   call.x = x.const_data_ptr();
   call.x_line = x.stride(0);
-  call.x_column = x.stride(1);
   const Tensor result = torch::stable::new_empty(x, Sizes{call.sums, call.columns});
   call.out = result.mutable_data_ptr();
   if (result.numel() == 0) return result;
 
   const double work = static_cast<double>(call.offsets[call.sums] - call.offsets[0] + call.sums) *
                       static_cast<double>(call.columns);
-  cpu::slow_gather_sum(call, [&](int64_t items, int64_t grain, const auto& body) {
-    interruptible_parallel_for(work * kSlowSeconds / static_cast<double>(items), items, grain,
-                               body);
-  });
+  const auto loop = [&](double seconds_per_term) {
+    return [seconds = work * seconds_per_term](int64_t items, int64_t grain, const auto& body) {
+      interruptible_parallel_for(seconds / static_cast<double>(items), items, grain, body);
+    };
+  };
+  if (cpu::fast_gather_sum_covers(call)) {
+    cpu::fast_gather_sum(call, loop(kFastSeconds));
+  } else {
+    cpu::slow_gather_sum(call, loop(kSlowSeconds));
+  }
   return result;
 }
 

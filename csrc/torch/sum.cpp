@@ -109,6 +109,41 @@ Contraction sum_of(const Plan<N>& plan, size_t varying) {
   return sum_contraction(s);
 }
 
+/// Products whose factors both vary with the output, outputs joined to one dimension except for
+/// the outer ones, whose values are one contraction each. Samples are not counted.
+constexpr int64_t kMostParts = 4096, kLeastOutputsOfPart = 16;
+
+std::vector<Contraction> parts_of(const Plan<2>& plan) {
+  std::vector<Dimension<2>> all;
+  append(all, plan.sample);
+  for (const auto& dimension : plan.kept) append(all, dimension);
+  int64_t parts = 1;
+  for (size_t d = 0; d + 1 < all.size(); ++d) parts *= all[d].size;
+  if (parts > kMostParts || all.back().size < kLeastOutputsOfPart ||
+      plan.reduced.size() > kDigits) {
+    return {};
+  }
+  ProductSumShape s;
+  s.outputs = all.back().size;
+  s.a_step = all.back().stride[0];
+  s.b_step = all.back().stride[1];
+  Weights* weights[] = {&s.a, &s.b};
+  fill(plan.reduced, s.reduced, weights);
+  std::vector<Contraction> result;
+  for (int64_t part = 0; part < parts; ++part) {
+    Contraction c = product_sum_contraction(s);
+    int64_t rest = part;
+    for (size_t d = all.size() - 1; d-- > 0;) {
+      c.left.origin.offset += rest % all[d].size * all[d].stride[0];
+      c.right.origin.offset += rest % all[d].size * all[d].stride[1];
+      rest /= all[d].size;
+    }
+    c.out.base = part * s.outputs;
+    result.push_back(c);
+  }
+  return result;
+}
+
 /// All kept dimensions as one, if they can be that.
 std::optional<Dimension<2>> joined(const Plan<2>& plan) {
   std::vector<Dimension<2>> all;
@@ -144,6 +179,7 @@ Tensor sum(const Tensor& given_a, std::optional<Tensor> given_b, Sizes dims, boo
   Tensor a = given_a, b = given_b.value_or(given_a);
   Sizes a_strides = broadcast_strides(a, shape), b_strides = broadcast_strides(b, shape);
   Contraction problem;
+  std::vector<Contraction> rest;
   const void* left = one_of(scalar);
   const void* right = nullptr;
   if (!given_b.has_value()) {
@@ -158,13 +194,22 @@ Tensor sum(const Tensor& given_a, std::optional<Tensor> given_b, Sizes dims, boo
     auto plan = plan_of<2>(shape, reduced, keepdim, {a_strides, b_strides});
     const size_t varying = is_constant(plan, 0) ? 1 : 0;
     const bool varies_alone = is_constant(plan, 1 - varying);
-    if (varies_alone ? !fits(plan.kept.size(), plan.reduced.size())
-                     : !joined(plan).has_value() || plan.reduced.size() > kDigits) {
+    const bool numbered = parsed.rounding == Rounding::Stochastic || parsed.order.permuted();
+    if (!varies_alone && !numbered && !joined(plan).has_value()) rest = parts_of(plan);
+    if (!rest.empty()) {
+      // The operands as they are.
+    } else if (varies_alone ? !fits(plan.kept.size(), plan.reduced.size())
+                            : !joined(plan).has_value() || plan.reduced.size() > kDigits) {
       a = kept_first(a, shape, reduced, a_strides);
       b = kept_first(b, shape, reduced, b_strides);
       plan = plan_of<2>(shape, reduced, keepdim, {a_strides, b_strides});
     }
-    if (varies_alone && is_constant(plan, 1 - varying)) {
+    if (!rest.empty()) {
+      problem = rest[0];
+      rest.erase(rest.begin());
+      left = a.const_data_ptr();
+      right = b.const_data_ptr();
+    } else if (varies_alone && is_constant(plan, 1 - varying)) {
       problem = sum_of(plan, varying);
       left = (varying == 0 ? b : a).const_data_ptr();
       right = (varying == 0 ? a : b).const_data_ptr();
@@ -183,6 +228,7 @@ Tensor sum(const Tensor& given_a, std::optional<Tensor> given_b, Sizes dims, boo
     }
   }
   auto call = call_for(problem, parsed, draw, pass_tag, batch_offset, scalar);
+  call.rest = std::move(rest);
   call.left = left;
   call.right = right;
   call.out = result.mutable_data_ptr();

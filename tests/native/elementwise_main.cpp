@@ -101,29 +101,29 @@ void binaries(Scalar scalar, const std::string& dtype, const std::string& words,
   const double number = soft_round(-2.7, arithmetic.format, Rounding::NearestEven);
   const cpu::BinaryOperand whole{x.data(), 0, 1, {kColumns}}, row{y.data(), 0, 1, {0}},
       column{y.data(), 0, 0, {kColumns}}, one{nullptr, number, 0, {0}};
-  const std::pair<const char*, cpu::BinaryOperand> seconds[] = {
-      {"whole", {y.data(), 0, 1, {kColumns}}}, {"row", row}, {"column", column}, {"number", one}};
-  for (int operation = 0; operation < 4; ++operation) {
-    for (const auto& [name, second] : seconds) {
-      cpu::BinaryCall call{scalar,     BinaryOperation{operation},
-                           arithmetic, {5, 6, kPassAdd, 7},
-                           kCount,     kColumns,
-                           kColumns,   {kCount / kColumns},
-                           whole,      second,
-                           nullptr};
-      // Not every pair for every operation: the reader and the operation meet nowhere.
-      if (operation % 2 == 1) std::swap(call.a, call.b);
-      compare(
-          std::string(kBinaryWords[operation]) + "/" + name + "/" + dtype + "/" + words,
-          [&](bool slow) {
-            std::vector<T> out(x.size());
-            call.out = out.data();
-            slow ? cpu::slow_binary(call, serial) : cpu::fast_binary(call, in_pieces);
-            return std::vector<std::vector<T>>{out};
-          },
-          failures);
-    }
-  }
+  const auto check = [&](BinaryOperation operation, const char* name,
+                         const cpu::BinaryOperand& second, bool swapped) {
+    cpu::BinaryCall call{scalar, operation, arithmetic, {5, 6, kPassAdd, 7},
+                         kCount, kColumns,  kColumns,   {kCount / kColumns},
+                         whole,  second,    nullptr};
+    if (swapped) std::swap(call.a, call.b);
+    compare(
+        kBinaryWords[static_cast<int>(operation)] + std::string(name) + "/" + dtype + "/" + words,
+        [&](bool slow) {
+          std::vector<T> out(x.size());
+          call.out = out.data();
+          slow ? cpu::slow_binary(call, serial) : cpu::fast_binary(call, in_pieces);
+          return std::vector<std::vector<T>>{out};
+        },
+        failures);
+  };
+  // Operations and ways to read meet nowhere: not every pair is needed.
+  check(BinaryOperation::Add, "", {y.data(), 0, 1, {kColumns}}, false);
+  check(BinaryOperation::Add, "/row", row, true);
+  check(BinaryOperation::Subtract, "/column", column, false);
+  check(BinaryOperation::Multiply, "/number", one, false);
+  check(BinaryOperation::Divide, "", {y.data(), 0, 1, {kColumns}}, false);
+  check(BinaryOperation::Divide, "/number", one, true);
 }
 
 template <class T>

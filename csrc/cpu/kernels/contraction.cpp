@@ -11,9 +11,9 @@ namespace fpdet::inline FPDET_TARGET::kernels {
 namespace {
 
 /// The first that covers and suits a task is taken.
-const Method* const kMethods[] = {&kJoined,    &kDirect,      &kGroupSlabs,  &kGrouped,
-                                  &kBroadcast, &kFolded,      &kWindow,      &kTiled,
-                                  &kEmulated,  &kExactDirect, &kExactGroups, &kExact};
+const Method* const kMethods[] = {
+    &kAcrossSums, &kAlongSums, &kJoined, &kDirect,   &kGroupSlabs,  &kGrouped,     &kBroadcast,
+    &kFolded,     &kWindow,    &kTiled,  &kEmulated, &kExactDirect, &kExactGroups, &kExact};
 
 const Method* find(const Task& task) {
   const bool by_shape = task.tiles.method[0] == '\0';

@@ -19,6 +19,8 @@ struct Method {
   void (*run)(const Task&, void* scratch, int64_t begin, int64_t end);
 };
 
+extern const Method kAcrossSums;  ///< sums, lanes are outputs that lie side by side
+extern const Method kAlongSums;   ///< sums of long runs whose terms do: lanes are runs
 extern const Method kDirect;      ///< few rows or terms: lanes are outputs along padded lines
 extern const Method kJoined;      ///< direct, for several parts at once over the same planes
 extern const Method kGroupSlabs;  ///< many groups of few outputs, ascending terms: lanes are groups

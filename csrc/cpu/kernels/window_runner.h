@@ -217,7 +217,11 @@ class WindowRunner {
     for (int64_t i = 0; i < n; ++i) to[i] = T{0};
   }
   static void copy(const S* from, int64_t n, T* to) {
-    for (int64_t i = 0; i < n; ++i) to[i] = to_accumulator<T>(from[i]);
+    if constexpr (__is_same(T, S)) {
+      std::memcpy(to, from, static_cast<size_t>(n) * sizeof(T));
+    } else {
+      for (int64_t i = 0; i < n; ++i) to[i] = to_accumulator<T>(from[i]);
+    }
   }
   /// to[i] = from[i * hop] for i in [first, last), else +0, for i in [0, n); up to a vector less
   /// one beyond n is written: what comes there is written later.
@@ -345,6 +349,12 @@ class WindowRunner {
         count > 1 && row[1] - row[0] == 1 && row[count - 1] - row[0] == count - 1;
     if (neighbours) {
       for (int64_t c = 0; c < cols_; ++c) {
+        if constexpr (__is_same(T, S)) {
+          if (count == kPanel<T>) {
+            std::memcpy(data + outputs_[c] + row[0], stack + c * kPanel<T>, kPanel<T> * sizeof(T));
+            continue;
+          }
+        }
         put(stack + c * kPanel<T>, count, data + outputs_[c], row, true);
       }
       return;
