@@ -13,7 +13,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 CORE = ROOT / "csrc" / "core"
-HEADERS = sorted(CORE.glob("*.h"))
+HEADERS = sorted(CORE.rglob("*.h"))
 sys.path.insert(0, str(ROOT / "csrc" / "build"))
 
 import plan  # noqa: E402
@@ -39,7 +39,7 @@ def compile_each(command_of, sources):
 
 def lone_header(folder, header, suffix):
     source = folder / f"{header.stem}{suffix}"
-    source.write_text(f'#include "core/{header.name}"\n')
+    source.write_text(f'#include "{header.relative_to(CORE.parent)}"\n')
     return source
 
 

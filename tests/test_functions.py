@@ -123,11 +123,11 @@ def test_neither_threads_nor_layout_nor_instructions_nor_state_enter_a_result(co
             before = OPS.read_environments.default()[0]
             OPS.write_environments.default(HOSTILE)
             try:
-                got = [as_array(_functions.unary(function, each, text)) for each in (x, turned)]
+                got = [_functions.unary(function, each, text) for each in (x, turned)]
             finally:
                 OPS.write_environments.default(before)
                 OPS.set_instruction_set.default("")
-            assert all(reference.same(each, expected) for each in got), (function, text, name)
+            assert all(reference.same(as_array(each), expected) for each in got), (function, text, name)
 
 
 def test_control_another_sample_or_seed_draws_other_bits():
