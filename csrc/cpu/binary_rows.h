@@ -9,7 +9,8 @@
 
 namespace fpdet::cpu {
 
-/// f(row, from, to) for the parts of rows that the elements [begin, end) of a call lie in.
+/// f(parts, count) for the parts of rows that the elements [begin, end) of a call lie in, some at a
+/// time: what a call of f costs is small beside them.
 template <class F>
 void for_rows(const BinaryCall& call, int64_t begin, int64_t end, const F& f) {
   const auto element_bytes =
@@ -24,13 +25,23 @@ void for_rows(const BinaryCall& call, int64_t begin, int64_t end, const F& f) {
     return BinarySource{data == nullptr ? nullptr : data + place * element_bytes, operand.number,
                         operand.column};
   };
+  constexpr int64_t kParts = 64;
+  BinaryRow parts[kParts];
+  int64_t count = 0;
   while (begin < end) {
     const int64_t number = begin / call.columns, first = number * call.columns;
     const int64_t stop = std::min(end, first + call.columns);
-    const BinaryRow row{at_row(call.a, number), at_row(call.b, number),
-                        static_cast<char*>(call.out) + first * element_bytes, first};
-    f(row, begin - first, stop - first);
+    parts[count++] = {at_row(call.a, number),
+                      at_row(call.b, number),
+                      static_cast<char*>(call.out) + first * element_bytes,
+                      first,
+                      begin - first,
+                      stop - first};
     begin = stop;
+    if (count == kParts || begin == end) {
+      f(parts, count);
+      count = 0;
+    }
   }
 }
 

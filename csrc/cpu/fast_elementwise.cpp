@@ -101,9 +101,8 @@ void fast_binary(const BinaryCall& call, const ParallelFor& parallel_for) {
       call.count * bytes_of(call.scalar) >= kStreamBytes && call.columns >= kStreamColumns;
   const ElementwiseKernels& kernels = elementwise_kernels();
   parallel_for(call.count, kGrain, [&](int64_t begin, int64_t end) {
-    for_rows(call, begin, end, [&](const BinaryRow& row, int64_t from, int64_t to) {
-      kernels.binary(&task, row, from, to);
-    });
+    for_rows(call, begin, end,
+             [&](const BinaryRow* rows, int64_t count) { kernels.binary(&task, rows, count); });
   });
 }
 

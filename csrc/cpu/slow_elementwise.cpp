@@ -37,14 +37,13 @@ template <class T>
 }
 
 template <class T>
-[[gnu::noinline]] void binary_run(const BinaryCall& call, const BinaryRow& row, int64_t begin,
-                                  int64_t end) {
+[[gnu::noinline]] void binary_run(const BinaryCall& call, const BinaryRow& row) {
   const Arith arith(call.arithmetic, operands_fit(call.scalar, call.arithmetic.format));
   const auto value = [](const BinarySource& operand, int64_t i) {
     if (operand.data == nullptr) return operand.number;
     return widen(static_cast<const T*>(operand.data)[i * operand.column]);
   };
-  for (int64_t i = begin; i < end; ++i) {
+  for (int64_t i = row.begin; i < row.end; ++i) {
     RandomBits random = random_of(call.arithmetic.stochastic, call.arithmetic.rounding, call.draw,
                                   call.per_sample, row.first + i);
     const double result =
@@ -88,8 +87,8 @@ void slow_binary(const BinaryCall& call, const ParallelFor& parallel_for) {
   parallel_for(call.count, kGrain, [&](int64_t begin, int64_t end) {
     const EnvironmentGuard guard(call.arithmetic.rounding);
     with_scalar(call.scalar, [&]<class T>(T) {
-      for_rows(call, begin, end, [&](const BinaryRow& row, int64_t from, int64_t to) {
-        binary_run<T>(call, row, from, to);
+      for_rows(call, begin, end, [&](const BinaryRow* rows, int64_t count) {
+        for (int64_t i = 0; i < count; ++i) binary_run<T>(call, rows[i]);
       });
     });
   });

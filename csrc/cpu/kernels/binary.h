@@ -50,23 +50,24 @@ FPDET_INLINE Value apply(const Ops& ops, Value x, Value y) {
 }
 
 template <BinaryOperation O, class T, class S>
-[[gnu::noinline]] void binary_run(const BinaryTask& task, const cpu::BinaryRow& row, int64_t begin,
-                                  int64_t end) {
+[[gnu::noinline]] void binary_run(const BinaryTask& task, const cpu::BinaryRow* rows,
+                                  int64_t count) {
   constexpr int N = kFull<T>;
   const HardwareOps<T> ops(task.arithmetic, task.conversion);
-  const BinaryReader<T, S> a(row.a), b(row.b);
-  S* out = static_cast<S*>(row.out);
-  for_vectors<N>(
-      task.stream, out, begin, end,
-      [&]<bool Stream>(int64_t i) {
-        ops.template store<Stream>(out + i, apply<O>(ops, a.full(i), b.full(i)));
-      },
-      [&](int64_t i, int64_t count) {
-        Edge<S, N> edge(out + i, 0);
-        ops.template store<false>(edge.data(),
-                                  apply<O>(ops, a.partly(i, count), b.partly(i, count)));
-        edge.store(out + i, count);
-      });
+  for (const cpu::BinaryRow* row = rows; row != rows + count; ++row) {
+    const BinaryReader<T, S> a(row->a), b(row->b);
+    S* out = static_cast<S*>(row->out);
+    for_vectors<N>(
+        task.stream, out, row->begin, row->end,
+        [&]<bool Stream>(int64_t i) {
+          ops.template store<Stream>(out + i, apply<O>(ops, a.full(i), b.full(i)));
+        },
+        [&](int64_t i, int64_t n) {
+          Edge<S, N> edge(out + i, 0);
+          ops.template store<false>(edge.data(), apply<O>(ops, a.partly(i, n), b.partly(i, n)));
+          edge.store(out + i, n);
+        });
+  }
 }
 
 /// f of the operation as a constant.
@@ -84,12 +85,11 @@ FPDET_INLINE void with_operation(BinaryOperation operation, F&& f) {
   }
 }
 
-inline void run_binary(const BinaryTask& task, const cpu::BinaryRow& row, int64_t begin,
-                       int64_t end) {
+inline void run_binary(const BinaryTask& task, const cpu::BinaryRow* rows, int64_t count) {
   const EnvironmentGuard guard(task.arithmetic.rounding);
   with_hardware_types(task, [&]<class T, class S>(T, S) {
     with_operation(task.operation,
-                   [&]<BinaryOperation O>() { binary_run<O, T, S>(task, row, begin, end); });
+                   [&]<BinaryOperation O>() { binary_run<O, T, S>(task, rows, count); });
   });
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// One row of a binary operation, as plain pointers: the same type for every instruction set.
+// A part of a row of a binary operation, as plain pointers: the same type for every instruction
+// set.
 #pragma once
 
 #include <cstdint>
@@ -15,7 +16,8 @@ struct BinarySource {
 struct BinaryRow {
   BinarySource a, b;
   void* out = nullptr;
-  int64_t first = 0;  ///< number of the row's first element
+  int64_t first = 0;           ///< number of the row's first element
+  int64_t begin = 0, end = 0;  ///< columns of the part
 };
 
 }  // namespace fpdet::cpu

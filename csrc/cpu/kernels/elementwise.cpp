@@ -15,10 +15,10 @@ const cpu::ElementwiseKernels& elementwise_kernels() {
       [](const void* task, int64_t begin, int64_t end) {
         run_round(*static_cast<const RoundTask*>(task), begin, end);
       },
-      [](const void* task, const cpu::BinaryRow& row, int64_t begin, int64_t end) {
+      [](const void* task, const cpu::BinaryRow* rows, int64_t count) {
         const BinaryTask& binary = *static_cast<const BinaryTask*>(task);
-        binary.emulated ? run_emulated_binary(binary, row, begin, end)
-                        : run_binary(binary, row, begin, end);
+        binary.emulated ? run_emulated_binary(binary, rows, count)
+                        : run_binary(binary, rows, count);
       },
       [](const void* task, const void* pointers, int64_t begin, int64_t end) {
         const SgdTask& sgd = *static_cast<const SgdTask*>(task);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The elementwise kernels of one instruction set, as plain pointers: a task (elementwise_task.h)
-// travels as void*. Each runs the elements [begin, end), of one row or tensor where it is given.
+// travels as void*. Each runs the elements [begin, end), or those of some rows.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +11,7 @@ namespace fpdet::cpu {
 
 struct ElementwiseKernels {
   void (*round)(const void* task, int64_t begin, int64_t end);
-  void (*binary)(const void* task, const BinaryRow& row, int64_t begin, int64_t end);
+  void (*binary)(const void* task, const BinaryRow* rows, int64_t count);
   void (*sgd)(const void* task, const void* tensor, int64_t begin, int64_t end);
 };
 

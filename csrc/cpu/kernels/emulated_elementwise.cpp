@@ -187,19 +187,20 @@ RandomEvents random_of(const Arithmetic& arithmetic, const Source& source, uint3
 
 }  // namespace
 
-void run_emulated_binary(const BinaryTask& task, const cpu::BinaryRow& row, int64_t begin,
-                         int64_t end) {
+void run_emulated_binary(const BinaryTask& task, const cpu::BinaryRow* rows, int64_t count) {
   with_emulated_ops(task.arithmetic, [&]<class Ops>(const Ops& ops) {
     const EnvironmentGuard guard(Ops::kAmbient);
     Surroundings at{random_of(task.arithmetic, task.source, task.converts ? 3 : 1),
                     Converter<double>(task.conversion), task.converts};
     Block a, b;
-    for (int64_t i = begin; i < end; i += kBlock) {
-      const int64_t count = end - i < kBlock ? end - i : kBlock;
-      read_block(task.scalar, row.a, i, count, a);
-      read_block(task.scalar, row.b, i, count, b);
-      binary_block(ops, task.operation, at, row.first + i, count, a, b);
-      narrow_block(task.scalar, a, i, count, row.out);
+    for (const cpu::BinaryRow* row = rows; row != rows + count; ++row) {
+      for (int64_t i = row->begin; i < row->end; i += kBlock) {
+        const int64_t n = row->end - i < kBlock ? row->end - i : kBlock;
+        read_block(task.scalar, row->a, i, n, a);
+        read_block(task.scalar, row->b, i, n, b);
+        binary_block(ops, task.operation, at, row->first + i, n, a, b);
+        narrow_block(task.scalar, a, i, n, row->out);
+      }
     }
   });
 }

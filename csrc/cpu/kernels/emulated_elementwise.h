@@ -8,8 +8,7 @@
 
 namespace fpdet::inline FPDET_TARGET::kernels {
 
-void run_emulated_binary(const BinaryTask& task, const cpu::BinaryRow& row, int64_t begin,
-                         int64_t end);
+void run_emulated_binary(const BinaryTask& task, const cpu::BinaryRow* rows, int64_t count);
 void run_emulated_sgd(const SgdTask& task, const SgdPointers& at, int64_t begin, int64_t end);
 
 }  // namespace fpdet::inline FPDET_TARGET::kernels
