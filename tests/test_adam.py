@@ -86,18 +86,20 @@ def test_square_roots_of_the_oracle_are_rounded_once():
         assert reference.Rounder("float64", "nearest_even").sqrt(x) == math.sqrt(x)
 
 
-@pytest.mark.parametrize("rounding", ["nearest_even", "toward_zero", "upward", "downward"])
+KERNELS = [
+    ("float64", "auto"),
+    ("float32", "auto"),
+    ("float32", "float64"),
+    ("bfloat16", "auto"),
+    ("float16", "float64"),
+]
+EMULATED = [("float32", "bfloat16"), ("bfloat16", "float16"), ("float16", "e4p3"), ("float32", "float32")]
+
+
+@pytest.mark.parametrize("rounding", ROUNDINGS)
 def test_kernels_equal_the_slow_path(rounding):
-    for (dtype, accumulator), fused in itertools.product(
-        [
-            ("float64", "auto"),
-            ("float32", "auto"),
-            ("float32", "float64"),
-            ("bfloat16", "auto"),
-            ("float16", "float64"),
-        ],
-        (True, False),
-    ):
+    hardware = rounding in ("nearest_even", "toward_zero", "upward", "downward")
+    for (dtype, accumulator), fused in itertools.product(EMULATED + KERNELS * hardware, (True, False)):
         text, _ = words(rounding, "sequential", accumulator, fused, 8, "a", 3)
         assert torch.ops.fpdet.adam_has_kernel(dtype, text)
         results = []
