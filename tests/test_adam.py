@@ -345,3 +345,10 @@ def test_nan_and_infinities_reach_the_result_as_in_torch():
     torch.optim.Adam([theirs], foreach=False, amsgrad=True).step()
     assert np.array_equal(ours.isnan().numpy(), theirs.isnan().numpy())
     torch.testing.assert_close(ours, theirs, equal_nan=True)
+
+
+def test_capabilities_are_what_has_a_kernel():
+    steps = {(c.rounding, c.format): c.status for c in fpdet.capabilities().find(op="adam", device="cpu")}
+    assert steps["upward", "float32"] == steps["downward", "float64"] == steps["stochastic", "bfloat16"] == "native"
+    assert steps["to_odd", "float64"] == "slow path"
+    assert not OPS.adam_has_kernel("float64", "upward sequential float32 fused")
