@@ -11,7 +11,7 @@ from fpdet._order import KINDS, WITHOUT_TREE
 
 NATIVE, SLOW, UNSUPPORTED = "native", "slow path", "unsupported"
 CONVOLUTIONS = tuple(f"{name}{d}d" for name in ("conv", "conv_transpose") for d in (1, 2, 3))
-POINTWISE = ("round", "sgd")
+POINTWISE = ("round", "sgd", "adam")
 DEVICES = ("cpu", "cuda")
 _EXAMPLES = {"blocked": "blocked(512)", "split": "split(4)", "strided": "strided(8)", "shuffled": "shuffled(1)"}
 NOTE = (
@@ -61,9 +61,10 @@ def _status(op, rounding, order, format, device):
     if op == "round":
         return NATIVE if torch.ops.fpdet.round_has_kernel("float32", format, rounding) else SLOW
     dtype = "float64" if format == "float64" else "float32"
-    if op == "sgd":
+    if op in ("sgd", "adam"):
         words = f"{rounding} sequential {format} fused"
-        return NATIVE if torch.ops.fpdet.sgd_has_kernel(dtype, words) else SLOW
+        has_kernel = torch.ops.fpdet.sgd_has_kernel if op == "sgd" else torch.ops.fpdet.adam_has_kernel
+        return NATIVE if has_kernel(dtype, words) else SLOW
     if order == "exact":
         if format != "output dtype":
             return UNSUPPORTED
@@ -78,7 +79,7 @@ def capabilities():
 
     status is "native" (SIMD kernel), "slow path" (the definition itself, same bits) or
     "unsupported" (raises). format is that of the accumulator, of `round` the target; of `round` on float32
-    tensors, of convolutions and `sgd` on float64 tensors where the format is float64, float32 ones otherwise;
+    tensors, of convolutions, `sgd` and `adam` on float64 tensors where the format is float64, float32 ones otherwise;
     ``exact`` rounds straight to the output dtype. Custom formats ``e<bits>p<precision>`` are as the narrow ones.
     """
     cells = []

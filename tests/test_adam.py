@@ -86,18 +86,20 @@ def test_square_roots_of_the_oracle_are_rounded_once():
         assert reference.Rounder("float64", "nearest_even").sqrt(x) == math.sqrt(x)
 
 
-@pytest.mark.parametrize("rounding", ["nearest_even", "toward_zero", "upward", "downward"])
+KERNELS = [
+    ("float64", "auto"),
+    ("float32", "auto"),
+    ("float32", "float64"),
+    ("bfloat16", "auto"),
+    ("float16", "float64"),
+]
+EMULATED = [("float32", "bfloat16"), ("bfloat16", "float16"), ("float16", "e4p3"), ("float32", "float32")]
+
+
+@pytest.mark.parametrize("rounding", ROUNDINGS)
 def test_kernels_equal_the_slow_path(rounding):
-    for (dtype, accumulator), fused in itertools.product(
-        [
-            ("float64", "auto"),
-            ("float32", "auto"),
-            ("float32", "float64"),
-            ("bfloat16", "auto"),
-            ("float16", "float64"),
-        ],
-        (True, False),
-    ):
+    hardware = rounding in ("nearest_even", "toward_zero", "upward", "downward")
+    for (dtype, accumulator), fused in itertools.product(EMULATED + KERNELS * hardware, (True, False)):
         text, _ = words(rounding, "sequential", accumulator, fused, 8, "a", 3)
         assert torch.ops.fpdet.adam_has_kernel(dtype, text)
         results = []
@@ -343,3 +345,10 @@ def test_nan_and_infinities_reach_the_result_as_in_torch():
     torch.optim.Adam([theirs], foreach=False, amsgrad=True).step()
     assert np.array_equal(ours.isnan().numpy(), theirs.isnan().numpy())
     torch.testing.assert_close(ours, theirs, equal_nan=True)
+
+
+def test_capabilities_are_what_has_a_kernel():
+    steps = {(c.rounding, c.format): c.status for c in fpdet.capabilities().find(op="adam", device="cpu")}
+    assert steps["upward", "float32"] == steps["downward", "float64"] == steps["stochastic", "bfloat16"] == "native"
+    assert steps["to_odd", "float64"] == "slow path"
+    assert not OPS.adam_has_kernel("float64", "upward sequential float32 fused")

@@ -47,6 +47,11 @@ def results():
         text = f"{rounding} sequential auto fused"
         OPS.sgd_([param], [grad], [buffer], False, 0.1, 0.9, 0.0, 5e-4, True, False, 3.0, text, torch.tensor([1, 2]))
         yield f"{text} sgd", torch.cat([param, buffer])
+        param, grad, *state = (tensor(values((257,), j, "hard"), "float32") for j in (1, 2, 3, 4, 5))
+        state = [state[0], *(s.abs() for s in state[1:])]
+        options = (1e-3, 0.9, 0.999, 0.729, 0.997, 1e-8, 0.01, True, False, text, torch.tensor([1, 2]))
+        OPS.adam_([param], [grad], *([s] for s in state), *options)
+        yield f"{text} adam", torch.cat([param, *state])
         for format in ("bfloat16", "float16", "float8_e4m3fn", "float8_e5m2", "e6p7"):
             yield f"{rounding} round {format}", OPS.round(grad, format, rounding, torch.tensor([1, 2]), 0)
 

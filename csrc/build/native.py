@@ -28,6 +28,7 @@ PROGRAMS = {
     "elementwise_main": True,
     "functions_main": True,
     "primitives_main": True,
+    "adam_main": True,
 }  # name: linked with csrc/cpu
 
 # Sanitizer builds warn falsely about memory that is in order: warnings are the other builds' business.

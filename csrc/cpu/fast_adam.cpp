@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "adam.h"
-#include "dispatch.h"
+#include "elementwise_kernels.h"
 #include "kernels/adam_task.h"
 
 namespace fpdet::cpu {
@@ -14,24 +14,17 @@ constexpr int64_t kGrain = 8192;
 
 }  // namespace
 
-/// Hardware roundings of a float32 or float64 accumulator that the operands fit into.
-bool fast_adam_covers(const AdamCall& call) {
-  const Arithmetic& arithmetic = call.arithmetic;
-  return has_kernels() && is_hardware(arithmetic.rounding) &&
-         (arithmetic.format == kFloat64 ||
-          (arithmetic.format == kFloat32 && call.scalar != Scalar::Float64));
-}
+bool fast_adam_covers(const AdamCall& call) { return kernels_cover(call.arithmetic, call.scalar); }
 
 void fast_adam(const AdamCall& call, const ParallelFor& parallel_for) {
-  const Format own = format_of(call.scalar);
-  const Rounding rounding = call.arithmetic.rounding;
-  kernels::AdamTask task{call.scalar,
-                         call.arithmetic.format == kFloat64,
-                         call.arithmetic,
-                         {},
-                         adam_coefficients(call.scalars, call.arithmetic.format)};
-  if (embeds(own, kFloat32)) task.conversion.format32 = {own, rounding, {}};
-  task.conversion.format64 = {own, rounding, {}};
+  const kernels::AdamTask task{call.scalar,
+                               call.arithmetic.format == kFloat64,
+                               !hardware_covers(call.arithmetic, call.scalar),
+                               !embeds(call.arithmetic.format, format_of(call.scalar)),
+                               call.arithmetic,
+                               conversion_to(call.scalar, call.arithmetic),
+                               adam_coefficients(call.scalars, call.arithmetic.format),
+                               source_of(call.draw, 1)};
   // The tensors as one row of elements: tensor i has those from starts[i] to starts[i + 1].
   std::vector<int64_t> starts{0};
   for (const AdamTensor& tensor : call.tensors) starts.push_back(starts.back() + tensor.count);

@@ -2,17 +2,12 @@
 // The fast elementwise ops, portable half: what has a kernel, how the work is split among threads.
 #include <algorithm>
 
-#include "../core/element.h"
 #include "binary_rows.h"
-#include "dispatch.h"
 #include "elementwise.h"
-#include "kernels/elementwise_task.h"
+#include "elementwise_kernels.h"
 
 namespace fpdet::cpu {
 namespace {
-
-using kernels::Conversion;
-using kernels::Source;
 
 /// Elements worth waking another thread for.
 constexpr int64_t kGrain = 16384;
@@ -25,36 +20,6 @@ int64_t bytes_of(Scalar scalar) {
   return with_scalar(scalar, []<class T>(T) { return static_cast<int64_t>(sizeof(T)); });
 }
 
-Source source_of(const Draw& draw, int64_t per_sample) {
-  return {draw.seed, draw.counter, draw.pass, static_cast<uint32_t>(draw.batch_offset),
-          std::max<int64_t>(1, per_sample)};
-}
-
-/// Hardware roundings of a float32 or float64 accumulator that the operands fit into.
-bool hardware_covers(const Arithmetic& arithmetic, Scalar scalar) {
-  return is_hardware(arithmetic.rounding) &&
-         (arithmetic.format == kFloat64 ||
-          (arithmetic.format == kFloat32 && scalar != Scalar::Float64));
-}
-/// Everything else where float32 holds operands and results, but bits that hang on operands.
-bool emulation_covers(const Arithmetic& arithmetic, Scalar scalar) {
-  return scalar != Scalar::Float64 && embeds(arithmetic.format, kFloat32) &&
-         !(arithmetic.rounding == Rounding::Stochastic && arithmetic.stochastic.keyed_by_operands);
-}
-bool covers(const Arithmetic& arithmetic, Scalar scalar) {
-  return has_kernels() &&
-         (hardware_covers(arithmetic, scalar) || emulation_covers(arithmetic, scalar));
-}
-
-Conversion conversion_to(Scalar scalar, const Arithmetic& arithmetic) {
-  const Format own = format_of(scalar);
-  Conversion conversion;
-  if (embeds(own, kFloat32))
-    conversion.format32 = {own, arithmetic.rounding, arithmetic.stochastic};
-  conversion.format64 = {own, arithmetic.rounding, arithmetic.stochastic};
-  return conversion;
-}
-
 }  // namespace
 
 bool fast_round_covers(const RoundCall& call) {
@@ -64,8 +29,10 @@ bool fast_round_covers(const RoundCall& call) {
          !call.stochastic.keyed_by_operands;
 }
 
-bool fast_binary_covers(const BinaryCall& call) { return covers(call.arithmetic, call.scalar); }
-bool fast_sgd_covers(const SgdCall& call) { return covers(call.arithmetic, call.scalar); }
+bool fast_binary_covers(const BinaryCall& call) {
+  return kernels_cover(call.arithmetic, call.scalar);
+}
+bool fast_sgd_covers(const SgdCall& call) { return kernels_cover(call.arithmetic, call.scalar); }
 
 void fast_round(const RoundCall& call, const ParallelFor& parallel_for) {
   kernels::RoundTask task;

@@ -3,33 +3,12 @@
 #include "../../core/environment.h"
 #include "adam_table.h"
 #include "adam_task.h"
+#include "emulated_adam.h"
 #include "hardware_ops.h"
+#include "square_root.h"
 
 namespace fpdet::inline FPDET_TARGET::kernels {
 namespace {
-
-/// Under the ambient rounding, as IEEE 754 has it.
-template <class T>
-FPDET_INLINE LanesN<T, kFull<T>> square_root(LanesN<T, kFull<T>> x) {
-  using Value = LanesN<T, kFull<T>>;
-#if defined(__AVX512F__)
-  // With a mask of all lanes: the plain form makes g++ 12 warn of an uninitialised operand.
-  if constexpr (__is_same(T, float)) {
-    return reinterpret<Value>(_mm512_maskz_sqrt_ps(0xffff, reinterpret<__m512>(x)));
-  } else {
-    return reinterpret<Value>(_mm512_maskz_sqrt_pd(0xff, reinterpret<__m512d>(x)));
-  }
-#elif defined(__AVX2__)
-  if constexpr (__is_same(T, float)) {
-    return reinterpret<Value>(_mm256_sqrt_ps(reinterpret<__m256>(x)));
-  } else {
-    return reinterpret<Value>(_mm256_sqrt_pd(reinterpret<__m256d>(x)));
-  }
-#else
-  for (int l = 0; l < kFull<T>; ++l) x[l] = std::sqrt(x[l]);
-  return x;
-#endif
-}
 
 /// The operations of core's step where the processor has the rounding.
 template <class T>
@@ -84,6 +63,7 @@ template <class T, class S>
 void adam(const void* task, const void* tensor, int64_t begin, int64_t end) {
   const AdamTask& step = *static_cast<const AdamTask*>(task);
   const AdamPointers& at = *static_cast<const AdamPointers*>(tensor);
+  if (step.emulated) return run_emulated_adam(step, at, begin, end);
   const EnvironmentGuard guard(step.arithmetic.rounding);
   with_hardware_types(step, [&]<class T, class S>(T, S) { adam_run<T, S>(step, at, begin, end); });
 }

@@ -20,10 +20,13 @@ struct AdamPointers {
 
 struct AdamTask {
   Scalar scalar = Scalar::Float32;
-  bool wide = false;  ///< the accumulator is float64, not float32
+  bool wide = false;      ///< the accumulator is float64, not float32
+  bool emulated = false;  ///< its operations are no instructions
+  bool converts = false;  ///< the element type does not hold the accumulator's values
   Arithmetic arithmetic;
   Conversion conversion;
   AdamCoefficients coefficients;
+  Source source;
 };
 
 }  // namespace fpdet::inline FPDET_TARGET::kernels

@@ -6,9 +6,11 @@
 
 #include "../../core/arith.h"
 #include "../../core/cut_pattern.h"
+#include "../../core/functions.h"
 #include "../../core/odd_sum.h"
 #include "../../core/pattern.h"
 #include "emulated_lanes.h"
+#include "square_root.h"
 
 namespace fpdet::inline FPDET_TARGET::kernels {
 
@@ -54,6 +56,12 @@ class OddOps {
     const Words rest = as_words(fma<double>(-q, b, a)) ^ (as_words(b) & kSignBit);
     return as_doubles(round(jam_to_odd<Words>(q, as_doubles(rest), as_words)));
   }
+  template <class Random>
+  FPDET_INLINE Doubles sqrt(Doubles a, int64_t, Random&) const {
+    const Doubles q =
+        square_root<double>(a);  // a - q q is exact likewise, and has the sign of sqrt(a) - q
+    return as_doubles(round(jam_to_odd<Words>(q, fma<double>(-q, q, a), as_words)));
+  }
 
  private:
   FPDET_INLINE Words round(Words x) const { return round_pattern<R, true>(x, format_, Words{}); }
@@ -70,6 +78,8 @@ class OddOps {
   bool fused_;
   PatternFormat<Binary64> format_;
 };
+
+inline constexpr auto kSquareRoot = static_cast<Operation>(Function::Sqrt);
 
 /// Lanes in doubt, from their operands.
 template <Operation O, class Random>
@@ -91,6 +101,8 @@ template <Operation O, class Random>
       result[l] = soft_add(x[l], y[l], f, Rounding::Stochastic, spec, r);
     } else if constexpr (O == Operation::Divide) {
       result[l] = soft_div(x[l], y[l], f, Rounding::Stochastic, spec, r);
+    } else if constexpr (O == kSquareRoot) {
+      result[l] = round_value(evaluate<Function::Sqrt>(x[l]), f, Rounding::Stochastic, spec, r);
     } else {
       result[l] = soft_fma(x[l], y[l], z[l], f, Rounding::Stochastic, spec, r);
     }
@@ -195,6 +207,12 @@ class StochasticOps {
   template <class Random>
   FPDET_INLINE Doubles div(Doubles a, Doubles b, int64_t event, Random& random) const {
     return round<Operation::Divide>(a / b, bias_of(event, random), a, b, b, event, random);
+  }
+  /// Likewise.
+  template <class Random>
+  FPDET_INLINE Doubles sqrt(Doubles a, int64_t event, Random& random) const {
+    return round<kSquareRoot>(square_root<double>(a), bias_of(event, random), a, a, a, event,
+                              random);
   }
 
  private:

@@ -145,14 +145,14 @@ class RandomEvents {
   }
 
  private:
-  static constexpr int kEvents = 16;  // of one element, at most
+  static constexpr int kEvents = 32;  // of one element, at most
   static_assert(kChains == 2);
 
   RandomRuns runs_;
   int width_, drop_;
   uint32_t mask_, blocks_ = 0;
   const RandomWord* vector_ = words_[0];
-  RandomWord words_[kChains][kEvents]{};  // of 32 bits at most: 4 blocks
+  RandomWord words_[kChains][kEvents]{};  // of 32 bits at most: 8 blocks
 };
 
 }  // namespace fpdet::inline FPDET_TARGET::kernels
