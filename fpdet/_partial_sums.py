@@ -121,7 +121,9 @@ def _of_gather_sum(x, offsets, indices, weights, *_):
             found[count] = lines, sums(values.flatten(0, 1)).unflatten(1, (len(lines), columns))
         else:
             found[count] = lines, products(values, weights[places].unsqueeze(1)).squeeze(3)
-    planes = torch.zeros(max((p.shape[0] for _, p in found.values()), default=2), len(terms), columns, dtype=torch.float64)
+    planes = torch.zeros(
+        max((p.shape[0] for _, p in found.values()), default=2), len(terms), columns, dtype=torch.float64
+    )
     for lines, part in found.values():
         planes[: part.shape[0], lines] = part
     return planes
@@ -136,7 +138,14 @@ _FORMULAS = {
     "gather_sum": _of_gather_sum,
 }
 # Where an op's arguments say in which arithmetic it computes.
-TEXT = {"sum": 4, "matmul": 3, "convolution_grad_weight": 7, "convolution_grad_weight_by_pass": 7, "channel_sum": 1, "gather_sum": 4}
+TEXT = {
+    "sum": 4,
+    "matmul": 3,
+    "convolution_grad_weight": 7,
+    "convolution_grad_weight_by_pass": 7,
+    "channel_sum": 1,
+    "gather_sum": 4,
+}
 
 
 def of(name, args, result):

@@ -393,7 +393,7 @@ _DERIVATIVES = {
 def _derive(name, ctx, grad, needed):
     if _partials.watching():
         sums = _over_samples(name, ctx, grad)
-        return _partials.gradients(ctx, needed, lambda: _DERIVATIVES[name](ctx, grad, needed), sums)
+        return tuple(_partials.gradients(ctx, needed, lambda: _DERIVATIVES[name](ctx, grad, needed), sums))
     return _DERIVATIVES[name](ctx, grad, needed)
 
 

@@ -82,8 +82,8 @@ struct CarriedSum {
   }
 };
 
-/// The partial of a carried sum; false where it is not exact, or zero, or not finite: then
-/// `partial_of` knows.
+/// The partial of a carried sum; false where it is not exact, or zero, or not finite, or close to a
+/// tie: then the other `partial_of` knows. Both give the same numbers.
 FPDET_HD inline bool partial_of(CarriedSum<double> carried, Partial& partial) {
   if (!(carried.lost == 0.0)) return false;
   double high = carried.sum, middle = carried.error, low = carried.rest;
@@ -91,14 +91,14 @@ FPDET_HD inline bool partial_of(CarriedSum<double> carried, Partial& partial) {
   middle = CarriedSum<double>::two_sum(high, middle);
   low = CarriedSum<double>::two_sum(middle, low);
   middle = CarriedSum<double>::two_sum(high, middle);
+  low = CarriedSum<double>::two_sum(middle, low);
   if (is_zero(high) || magnitude_bits(high) >= kInfinityBits) return false;
+  constexpr double kMore = 1.0 + 0x1p-20;
+  if (high + middle * kMore != high || middle + low * kMore != middle) return false;
   partial.numbers[0] = high;
-  partial.numbers[1] = is_zero(middle) ? low : middle;
-  partial.numbers[2] = is_zero(middle) ? 0.0 : low;
-  partial.count = is_zero(partial.numbers[2]) ? 2 : 3;
-  for (int i = 1; i < 3; ++i) {
-    if (is_zero(partial.numbers[i])) partial.numbers[i] = 0.0;
-  }
+  partial.numbers[1] = is_zero(middle) ? 0.0 : middle;
+  partial.numbers[2] = is_zero(low) ? 0.0 : low;
+  partial.count = is_zero(low) ? 2 : 3;
   return true;
 }
 

@@ -53,7 +53,8 @@ const InstructionSet kSets[] = {
 #if defined(FPDET_HAS_BASELINE)
     {"baseline", [] { return true; }, baseline::kernels::contraction_kernels,
      baseline::kernels::elementwise_kernels, baseline::kernels::gather_kernels,
-     baseline::kernels::unary, baseline::kernels::adam, baseline::kernels::fma_loop, baseline::kernels::carried_sums},
+     baseline::kernels::unary, baseline::kernels::adam, baseline::kernels::fma_loop,
+     baseline::kernels::carried_sums},
 #endif
     {"portable", [] { return true; }, []() -> const ContractionKernels& { return kNoContraction; },
      []() -> const ElementwiseKernels& { return kNoElementwise; },

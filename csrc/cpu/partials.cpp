@@ -73,9 +73,8 @@ void finish(const Block& b, const PartialProducts& call, CarriedSum<double> carr
             int64_t n, ExactSum& sum, PartialTable& table) {
   Partial partial;
   if (!partial_of(carried, partial)) {
-    partial = with_scalar(call.scalar, [&]<class T>(T) {
-      return defined<T>(call, b.group, m, n, sum);
-    });
+    partial =
+        with_scalar(call.scalar, [&]<class T>(T) { return defined<T>(call, b.group, m, n, sum); });
   }
   table.set((b.group * call.left_rows + m) * call.right_rows + n, partial);
 }
@@ -118,9 +117,8 @@ void narrow_block(const PartialProducts& call, const Block& b, Scratch& scratch,
         const int64_t terms = std::min(kAtOnce, call.terms - first);
         const int64_t filled = (terms + kWidth - 1) / kWidth * kWidth;
         for (int64_t t = 0; t < terms; ++t) {
-          scratch.right[static_cast<size_t>(t)] =
-              element_of<T>(call.left, b.group, m, first + t) *
-              element_of<T>(call.right, b.group, n, first + t);
+          scratch.right[static_cast<size_t>(t)] = element_of<T>(call.left, b.group, m, first + t) *
+                                                  element_of<T>(call.right, b.group, n, first + t);
         }
         std::fill(scratch.right.begin() + terms, scratch.right.begin() + filled, 0.0);
         carried_sums()({1, filled / kWidth, kWidth, scratch.left.data(), scratch.right.data(),
@@ -195,8 +193,7 @@ void partial_products(const PartialProducts& call, PartialTable& table,
               i % column_blocks * kBlock, 0};
       b.rows = std::min(kBlock, call.left_rows - b.m);
       b.columns = std::min(kBlock, call.right_rows - b.n);
-      with_scalar(call.scalar,
-                  [&]<class T>(T) { compute<T>(call, b, scratch, *sum, table); });
+      with_scalar(call.scalar, [&]<class T>(T) { compute<T>(call, b, scratch, *sum, table); });
     }
   });
 }

@@ -91,8 +91,8 @@ Tensor round_partials(const Tensor& partials, std::string rounding, std::string 
   constexpr ScalarType kTypes[] = {ScalarType::Double, ScalarType::Float, ScalarType::BFloat16,
                                    ScalarType::Half};
   const Scalar scalar = scalar_named(dtype);
-  const Tensor result = torch::stable::new_empty(partials, {parts.outputs},
-                                                 kTypes[static_cast<int>(scalar)]);
+  const Tensor result =
+      torch::stable::new_empty(partials, {parts.outputs}, kTypes[static_cast<int>(scalar)]);
   if (parts.outputs > 0) {
     cpu::round_partials(parts, parsed, scalar, result.mutable_data_ptr(), loop_over(parts));
   }

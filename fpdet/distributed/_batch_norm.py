@@ -104,7 +104,15 @@ class SyncBatchNorm(_BatchNorm):
         training = self.training or (self.running_mean is None and self.running_var is None)
         if not training:
             return functional.batch_norm(
-                input, self.running_mean, self.running_var, self.weight, self.bias, False, 0.0, self.eps, arithmetic=chosen
+                input,
+                self.running_mean,
+                self.running_var,
+                self.weight,
+                self.bias,
+                False,
+                0.0,
+                self.eps,
+                arithmetic=chosen,
             )
         if chosen.draws or any(str(as_arithmetic(t).order) != "exact" for t in _programs._pass_texts(chosen.text)):
             raise ValueError(f"arithmetic: expected order 'exact' without stochastic rounding, got {chosen.text!r}")
@@ -122,7 +130,9 @@ class SyncBatchNorm(_BatchNorm):
         workers = Workers(self.process_group)
         number = workers.total(input.numel() // input.shape[1] if input.shape[1] else 0)
         if number < 2:
-            raise ValueError(f"input: expected more than 1 value per channel over all workers when training, got {number}")
+            raise ValueError(
+                f"input: expected more than 1 value per channel over all workers when training, got {number}"
+            )
         tensors = (input, self.weight, self.bias, *before)
         y, mean, var = _Normalised.apply(*tensors, attributes, chosen.text, workers, number)
         for old, new in zip(running, (mean, var), strict=True):

@@ -4,9 +4,9 @@ import torch
 from torch.utils._python_dispatch import _disable_current_modes
 
 from fpdet import _partial_sums, _primitives
-from fpdet._context import innermost
 from fpdet._arithmetic import parsed
-from fpdet._ops import arithmetic_of_pass, FORWARD, GRAD_INPUT
+from fpdet._context import innermost
+from fpdet._ops import FORWARD, GRAD_INPUT, arithmetic_of_pass
 from fpdet.distributed import _sums
 from fpdet.distributed._workers import Workers
 

@@ -6,6 +6,7 @@ the store lives with the agent, so it outlasts any worker; else it lives in rank
 """
 
 import contextlib
+import threading
 import time
 
 import torch
@@ -13,6 +14,8 @@ import torch.distributed as dist
 from torch.distributed.distributed_c10d import _get_default_store
 
 ROLL_SECONDS = 10.0
+
+_thread = threading.local()
 
 
 class WorkerLostError(RuntimeError):
@@ -31,14 +34,18 @@ def naming_lost_workers(what="training", seconds=ROLL_SECONDS):
         what: for the message, as "step 12".
         seconds: how long the others may take to answer the roll.
     """
+    if getattr(_thread, "named", False):  # the outermost one calls the roll
+        yield
+        return
+    _thread.named = True
     try:
         yield
-    except WorkerLostError:
-        raise
     except RuntimeError as error:
         if not _is_of_a_collective(error):
             raise
         raise _lost(what, seconds, error) from error
+    finally:
+        _thread.named = False
 
 
 def _is_of_a_collective(error):
@@ -57,10 +64,13 @@ def _lost(what, seconds, error):
         missing = [0]
         first += "; the store, which is rank 0's, does not answer"
     if not missing:
-        return WorkerLostError(f"{what}: a collective failed on rank {rank} although all {size} workers live: {first}", [])
+        return WorkerLostError(
+            f"{what}: a collective failed on rank {rank} although all {size} workers live: {first}", []
+        )
     names = ", ".join(map(str, missing))
     return WorkerLostError(
-        f"{what}: rank {names} of {size} died or hangs (no answer to rank {rank} within {seconds:g} s): {first}", missing
+        f"{what}: rank {names} of {size} died or hangs (no answer to rank {rank} within {seconds:g} s): {first}",
+        missing,
     )
 
 
@@ -81,7 +91,9 @@ class Workers:
 
     def __init__(self, group=None):
         if not dist.is_available() or not dist.is_initialized():
-            raise RuntimeError("group: expected a process group, got none; call torch.distributed.init_process_group first")
+            raise RuntimeError(
+                "group: expected a process group, got none; call torch.distributed.init_process_group first"
+            )
         self.group = group
         self.rank, self.size = dist.get_rank(group), dist.get_world_size(group)
         self.bytes_sent = 0
@@ -119,7 +131,7 @@ class Workers:
             return x.unsqueeze(0)
         received = x.new_empty(self.size, *x.shape)
         with naming_lost_workers("all_gather"):
-            dist.all_gather_into_tensor(_as_bytes(received), _as_bytes(x), group=self.group)
+            dist.all_gather([_as_bytes(each) for each in received], _as_bytes(x), group=self.group)
         self.bytes_sent += x.nbytes * (self.size - 1)
         return received
 
