@@ -117,7 +117,8 @@ def main():
         plain = rows[0]
         for row in rows:
             ratios = row["wire_bytes"] / max(1, plain["wire_bytes"]), row["seconds"] / plain["seconds"]
-            print(f"{row['variant']:36} {row['wire_bytes']:>10} bytes ({ratios[0]:.2f}x) {row['seconds']:.4f} s ({ratios[1]:.1f}x)")
+            bytes_sent = f"{row['wire_bytes']:>10} bytes ({ratios[0]:.2f}x)"
+            print(f"{row['variant']:36} {bytes_sent} {row['seconds']:.4f} s ({ratios[1]:.1f}x)")
     dist.destroy_process_group()
 
 

@@ -129,8 +129,8 @@ def _refuse_batch_norm(module):
     for name, layer in module.named_modules():
         if isinstance(layer, _BatchNorm) and layer.training and not isinstance(layer, SyncBatchNorm):
             raise NotImplementedError(
-                f"{name}: {type(layer).__name__} in training mode takes the statistics of one worker's samples; expected "
-                "fpdet.distributed.SyncBatchNorm (convert the model with SyncBatchNorm.convert), or .eval()"
+                f"{name}: {type(layer).__name__} in training mode takes the statistics of one worker's samples; "
+                "expected fpdet.distributed.SyncBatchNorm (convert the model with SyncBatchNorm.convert), or .eval()"
             )
 
 

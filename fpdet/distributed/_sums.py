@@ -1,7 +1,7 @@
 """Sums over the workers of a group, the same bits on each of them.
 
-Worker r sums the r-th piece of the elements, whose parts the others send it, and then sends out the result: each element
-is summed once, by the order over ranks 0, 1, …, and no backend's algorithm takes part.
+Worker r sums the r-th piece of the elements, whose parts the others send it, and then sends out the result: each
+element is summed once, by the order over ranks 0, 1, …, and no backend's algorithm takes part.
 """
 
 import torch
