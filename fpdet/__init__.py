@@ -23,6 +23,7 @@ _PUBLIC = {
     "core": ("fpdet.core", None),
     "coverage": ("fpdet._coverage", "coverage"),
     "digest": ("fpdet._digest", "digest"),
+    "distributed": ("fpdet.distributed", None),
     "nn": ("fpdet.nn", None),
     "ops": ("fpdet.ops", None),
     "optim": ("fpdet.optim", None),
@@ -39,7 +40,7 @@ __all__ = sorted(_PUBLIC)
 
 if TYPE_CHECKING:
     from fpdet import _order as order
-    from fpdet import core, nn, ops, optim, random, reference
+    from fpdet import core, distributed, nn, ops, optim, random, reference
     from fpdet._arithmetic import Arithmetic, Format, PassArithmetic
     from fpdet._build import build_info
     from fpdet._capabilities import capabilities

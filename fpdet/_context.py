@@ -183,7 +183,8 @@ class _Below(TorchDispatchMode):
     def __torch_dispatch__(self, op, types, args=(), kwargs=None):
         from fpdet import _table
 
-        return _table.below(self.context, op, args, kwargs or {})
+        with torch._C.DisableTorchFunction():  # what torch's C++ code calls (DistributedDataParallel's, say)
+            return _table.below(self.context, op, args, kwargs or {})
 
 
 def _current():

@@ -4,6 +4,8 @@ import torch
 
 MESSAGE = "fpdet: interrupted"  # csrc/torch/parallel.h
 
+tape = None  # what takes note of each call (fpdet/_partials.py), or None
+
 
 def call(op, *args):
     """op(*args).
@@ -14,8 +16,11 @@ def call(op, *args):
     if torch.compiler.is_compiling():
         return op(*args)
     try:
-        return op(*args)
+        result = op(*args)
     except RuntimeError as error:
         if MESSAGE in str(error):
             raise KeyboardInterrupt from None
         raise
+    if tape is not None:
+        tape.note(op, args, result)
+    return result

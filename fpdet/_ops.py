@@ -15,7 +15,7 @@ arithmetic holds those of forward, grad_input and grad_weight; the tag says whic
 
 import torch
 
-from fpdet import _library  # noqa: F401  (registers the C++ ops)
+from fpdet import _library, _partials  # noqa: F401  (registers the C++ ops)
 from fpdet._check import unwatched
 from fpdet._interrupt import call
 
@@ -214,13 +214,19 @@ def _derivative(ctx, slot, grad):
     """The gradients of first, second and bias, from what `_setup_pass` left."""
     if grad is None:
         return [None, None, None]
+    if slot != "weight" and _partials.watching():
+        return _partials.gradients(ctx, ctx.needs_input_grad, lambda: _unsettled(ctx, slot, grad), {1, 2})
+    return _unsettled(ctx, slot, grad)
+
+
+def _unsettled(ctx, slot, grad):
     first, second, draw = ctx.saved_tensors
     mask = [*ctx.needs_input_grad[:2], ctx.bias and ctx.needs_input_grad[2]]
     rest = (ctx.arithmetic, draw, ctx.base_tag, ctx.batch_offset)
     if torch.is_grad_enabled():
         results = ops.convolution_backward.default(grad, first, second, slot, *ctx.geometry, mask, *rest)
         return [result if wanted else None for result, wanted in zip(results, mask, strict=True)]
-    if slot != "weight" and unwatched() and grad.is_cpu:
+    if slot != "weight" and unwatched() and grad.is_cpu and not _partials.watching():
         return _plain_gradients(slot, grad, first, second, mask, ctx.geometry, *rest)
     return _gradients(slot, grad, first, second, mask, ctx.geometry, *rest)
 

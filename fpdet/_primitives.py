@@ -15,7 +15,7 @@ import functools
 
 import torch
 
-from fpdet import _library  # noqa: F401  (registers the C++ ops)
+from fpdet import _library, _partials  # noqa: F401  (registers the C++ ops)
 from fpdet._check import unwatched
 from fpdet._interrupt import call
 from fpdet._ops import SEPARATOR
@@ -143,7 +143,8 @@ class _Context:
         dims = list(range(missing)) + [
             missing + d for d, size in enumerate(shape) if size == 1 and grad.shape[missing + d] != 1
         ]
-        if dims == list(range(missing)) and all(grad.shape[d] == 1 for d in dims):
+        alone = dims == list(range(missing)) and all(grad.shape[d] == 1 for d in dims)
+        if alone and not _partials.watching():  # there it is a sum over samples, here of one
             return grad.reshape(shape)
         offset = 0 if 0 in dims else self.batch_offset
         return self.sum(grad, None, dims, True, tag, offset).reshape(shape)
@@ -390,7 +391,26 @@ _DERIVATIVES = {
 
 
 def _derive(name, ctx, grad, needed):
+    if _partials.watching():
+        sums = _over_samples(name, ctx, grad)
+        return tuple(_partials.gradients(ctx, needed, lambda: _DERIVATIVES[name](ctx, grad, needed), sums))
     return _DERIVATIVES[name](ctx, grad, needed)
+
+
+def _over_samples(name, ctx, grad):
+    """The operands whose gradients sum over the first dimension of the result."""
+    if name == "matmul":
+        a, b = ctx.saved_tensors[:2]
+        return {0, 2} if a.dim() < b.dim() else {1, 2} if b.dim() == 2 else {2}
+    if name == "binary":
+        shapes, whole = ctx.shapes, grad.shape
+    elif name == "expand":
+        shapes, whole = (ctx.shape,), grad.shape
+    elif name == "sum" and ctx.shapes[1] is not None:
+        shapes, whole = ctx.shapes, torch.broadcast_shapes(*ctx.shapes)
+    else:
+        return set()
+    return {i for i, s in enumerate(shapes) if len(s) < len(whole) or (s and s[0] == 1 != whole[0])}
 
 
 def _register():

@@ -9,7 +9,7 @@ from functools import lru_cache
 
 import torch
 
-from fpdet import _functions, _ops, _primitives
+from fpdet import _functions, _ops, _partials, _primitives
 from fpdet._arithmetic import as_arithmetic
 from fpdet.programs import PROGRAMS
 from fpdet.programs.machine import BACKWARD, FORWARD, Machine
@@ -156,6 +156,9 @@ def _derivative(ctx, grads):
         inputs = _spread(tensors, ctx.present)
         again = list(_forward(ctx.name, inputs, *rest))
         found = _backward(ctx.name, needed, grads, inputs, again, *rest)
+    elif _partials.watching():
+        inputs, outputs = _spread(tensors, ctx.present), [*[None] * results, *kept]
+        return None, _recorded(ctx, needed, grads[:results], inputs, outputs, rest), *nothing
     else:
         op = _ops.ops.program_backward.default
         wanted = iter(op(ctx.name, needed, list(grads[:results]), tensors, ctx.present, kept, *rest))
@@ -177,6 +180,26 @@ def _unary_derivative(ctx, grad):
 
 
 torch.library.register_autograd("fpdet::unary", _unary_derivative, setup_context=_setup_unary, lib=_ops._definitions)
+
+
+def _recorded(ctx, needed, grads, inputs, outputs, rest):
+    """The gradients of the tensors that are present, those of watched parameters recorded."""
+
+    def derive():
+        found = _backward(ctx.name, needed, grads, inputs, outputs, *rest)
+        found = [g if wanted else None for g, wanted in zip(found, needed, strict=True)]
+        return [g for g, here in zip(found, ctx.present, strict=True) if here]
+
+    if ctx.name == "batch_norm":
+        raise _partials.GradientError(
+            "batch_norm: expected statistics over all workers under order 'exact', got those of each worker's samples; "
+            "use fpdet.distributed.SyncBatchNorm.convert(model)"
+        )
+    places = [i for i, here in enumerate(ctx.present) if here]
+    over_samples = {places.index(i) for i in PROGRAMS[ctx.name].affine if i in places}
+    return _partials.gradients(ctx, ctx.needs_input_grad[1], derive, over_samples)
+
+
 _ops._define(
     "program",
     "(str name, Tensor[] tensors, bool[] present, str attributes, str arithmetic, Tensor? draw, int batch_offset)"

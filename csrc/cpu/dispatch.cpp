@@ -17,6 +17,7 @@ struct InstructionSet {
   UnaryKernel unary;
   AdamKernel adam;
   int64_t (*fma_loop)(int64_t steps, float* sum);
+  void (*carried_sums)(const CarriedTask& task);
 };
 
 constexpr ContractionKernels kNoContraction{[](void*) { return false; },
@@ -37,7 +38,7 @@ const InstructionSet kSets[] = {
      },
      avx512::kernels::contraction_kernels, avx512::kernels::elementwise_kernels,
      avx512::kernels::gather_kernels, avx512::kernels::unary, avx512::kernels::adam,
-     avx512::kernels::fma_loop},
+     avx512::kernels::fma_loop, avx512::kernels::carried_sums},
 #endif
 #if defined(FPDET_HAS_AVX2)
     {"avx2",
@@ -47,16 +48,17 @@ const InstructionSet kSets[] = {
      },
      avx2::kernels::contraction_kernels, avx2::kernels::elementwise_kernels,
      avx2::kernels::gather_kernels, avx2::kernels::unary, avx2::kernels::adam,
-     avx2::kernels::fma_loop},
+     avx2::kernels::fma_loop, avx2::kernels::carried_sums},
 #endif
 #if defined(FPDET_HAS_BASELINE)
     {"baseline", [] { return true; }, baseline::kernels::contraction_kernels,
      baseline::kernels::elementwise_kernels, baseline::kernels::gather_kernels,
-     baseline::kernels::unary, baseline::kernels::adam, baseline::kernels::fma_loop},
+     baseline::kernels::unary, baseline::kernels::adam, baseline::kernels::fma_loop,
+     baseline::kernels::carried_sums},
 #endif
     {"portable", [] { return true; }, []() -> const ContractionKernels& { return kNoContraction; },
      []() -> const ElementwiseKernels& { return kNoElementwise; },
-     []() -> const GatherKernels& { return kNoGather; }, nullptr, nullptr, nullptr},
+     []() -> const GatherKernels& { return kNoGather; }, nullptr, nullptr, nullptr, nullptr},
 };
 
 const InstructionSet& find(const std::string& name, const std::string& source) {
@@ -120,5 +122,7 @@ int64_t fma_loop(int64_t steps, float* sum) {
   if (!has_kernels()) throw std::invalid_argument("fma_loop: portable has no kernels");
   return current().fma_loop(steps, sum);
 }
+
+void (*carried_sums())(const CarriedTask&) { return current().carried_sums; }
 
 }  // namespace fpdet::cpu

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "kernels/adam_table.h"
+#include "kernels/carried_sums.h"
 #include "kernels/elementwise_table.h"
 #include "kernels/fma_loop.h"
 #include "kernels/functions_table.h"
@@ -32,5 +33,8 @@ const GatherKernels& gather_kernels();
 
 /// kernels/fma_loop.h of the instruction set in use.
 int64_t fma_loop(int64_t steps, float* sum);
+
+/// kernels/carried_sums.h of the instruction set in use; null for portable.
+void (*carried_sums())(const CarriedTask&);
 
 }  // namespace fpdet::cpu

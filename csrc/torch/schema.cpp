@@ -41,6 +41,9 @@ STABLE_TORCH_LIBRARY(fpdet, m) {
   m.def(
       "unary(Tensor x, str function, str arithmetic, Tensor? draw, int pass_tag, int batch_offset) "
       "-> Tensor");
+  m.def("partial_products(Tensor a, Tensor b) -> Tensor");
+  m.def("merge_partials(Tensor partials) -> Tensor");
+  m.def("round_partials(Tensor partials, str rounding, str dtype) -> Tensor");
   m.def("round(Tensor x, str format, str rounding, Tensor? draw, int batch_offset) -> Tensor");
   m.def(
       "round_out(Tensor x, str format, str rounding, Tensor? draw, int batch_offset, Tensor(a!) "

@@ -9,7 +9,8 @@ A program has
     backward(m, needed, grads, inputs, outputs, **attributes)    -> one gradient per input, None where not needed
 
 and `results`, the number of outputs that the caller sees; `keeps_result` where what it keeps is its one result in the
-working dtype. Inputs may be None where the op's argument may be.
+working dtype; `affine`, the numbers of the inputs whose gradients sum over samples. Inputs may be None where the op's
+argument may be.
 Every value between two steps has the working dtype (`Machine.enter`); every step is one core operation.
 """
 
@@ -19,6 +20,7 @@ PROGRAMS = {}
 def program(cls):
     """Register a program by the name of its class."""
     cls.keeps_result = getattr(cls, "keeps_result", False)
+    cls.affine = getattr(cls, "affine", ())
     PROGRAMS[cls.__name__] = cls
     return cls
 

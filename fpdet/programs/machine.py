@@ -68,7 +68,11 @@ class Machine:
 
     def mean(self, a, axes):
         """sum / count: two steps."""
-        return self.div(self.sum(a, axes), float(count(a, axes)))
+        return self.div(self.sum(a, axes), float(self.count(a, axes)))
+
+    def count(self, a, axes):
+        """The number of terms of a sum over `axes`."""
+        return count(a, axes)
 
     # Exact steps.
 

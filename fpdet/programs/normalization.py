@@ -31,7 +31,7 @@ def _gradients(m, needed, grad, xhat, rstd, weight, axes, affine_axes, through_s
         g = grad if weight is None else m.mul(grad, weight)
         if through_statistics:
             centre = m.mean(g, axes)
-            slope = m.div(m.dot(g, xhat, axes), float(count(xhat, axes)))
+            slope = m.div(m.dot(g, xhat, axes), float(m.count(xhat, axes)))
             g = m.sub(m.sub(g, centre), m.mul(xhat, slope))
         dx = m.mul(g, rstd)
     m = m.on_weights()
@@ -55,11 +55,12 @@ class batch_norm:
     """
 
     results = 3
+    affine = (1, 2)
 
     def forward(m, x, weight, bias, running_mean, running_var, *, eps, momentum):
         wide, axes, shape = m.enter(x), _all_but_channel(x), _channel_shape(x)
         d, squares, mean = _deviations(m, wide, axes)
-        n = count(x, axes)
+        n = m.count(x, axes)
         rstd = m.unary("rsqrt", m.add(m.div(squares, float(n)), eps))
         xhat = m.mul(d, rstd)
         y = _affine(m, xhat, _channels(m, weight, shape), _channels(m, bias, shape))
@@ -85,6 +86,7 @@ class batch_norm_inference:
     """y = (((x - running_mean) * rsqrt(running_var + eps)) * weight) + bias."""
 
     results = 1
+    affine = (1, 2)
 
     def forward(m, x, weight, bias, running_mean, running_var, *, eps):
         shape = _channel_shape(x)
@@ -105,6 +107,7 @@ class layer_norm:
     """Statistics over the last `axes` axes: as batch_norm, without running ones."""
 
     results = 1
+    affine = (1, 2)
 
     def forward(m, x, weight, bias, *, axes, eps):
         wide, over = m.enter(x), _last(x, axes)
@@ -128,6 +131,7 @@ class rms_norm:
     """y = (x * rsqrt(sum(x*x)/n + eps)) * weight over the last `axes` axes (Zhang, Sennrich, arXiv:1910.07467)."""
 
     results = 1
+    affine = (1,)
 
     def forward(m, x, weight, *, axes, eps):
         wide, over = m.enter(x), _last(x, axes)
@@ -154,6 +158,7 @@ class group_norm:
     """x (N, C, *) as (N, groups, C/groups, *): statistics over all but the first two axes, affine by channel."""
 
     results = 1
+    affine = (1, 2)
 
     def forward(m, x, weight, bias, *, groups, eps):
         grouped = m.enter(x).reshape(_grouped_shape(x, groups))
