@@ -52,7 +52,7 @@ def main(arguments=None):
         print("\ninterrupted; the same command goes on with the first unfinished run", file=sys.stderr)
         return 130
     except ModuleNotFoundError as error:
-        if error.name not in ("rich", "matplotlib", "sklearn"):
+        if error.name not in ("rich", "matplotlib", "sklearn", "tomli"):
             raise
         return _missing(error.name, "demo")
 

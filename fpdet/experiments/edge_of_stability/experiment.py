@@ -98,9 +98,9 @@ class EdgeOfStability(Experiment):
                 _short(run["sharpness_last"], "{:.2f}"),
                 "-" if run["reached_at"] is None else run["reached_at"],
                 run["rises"],
+                _short(run["relative_l1_reached"], "{:.1e}"),
+                _short(run["relative_l1_largest"], "{:.1e}"),
                 _short(run["relative_l1_last"], "{:.1e}"),
-                _short(run["growth_before"], "{:+.4f}"),
-                _short(run["growth_after"], "{:+.4f}"),
             )
             for run in summary["runs"]
         ]
@@ -112,18 +112,16 @@ class EdgeOfStability(Experiment):
             "2/lr - wd",
             "sharpness at start",
             f"mean of the last {summary['tail']} steps",
-            "reached at step",
+            "2/lr - wd reached at step",
             "steps at which the loss rose",
-            "relative L1 at the end",
-            "log growth a step before",
-            "after",
+            "L1 of the twins when reached",
+            "largest",
+            "at the end",
         )
         text = (
-            f"{summary['train_images']} images of {summary['data']}, full batch, {summary['steps']} steps. "
-            f"Sharpness is the "
-            "largest eigenvalue of the loss's Hessian without the weight decay's share. Growth is the mean "
-            "change a step of "
-            "the logarithm of the twins' distance, before and after sharpness first reaches 2/lr - wd. "
+            f"{summary['train_images']} images of {summary['data']}, full batch, {summary['steps']} steps. Sharpness is "
+            "the largest eigenvalue of the Hessian of the loss without the weight decay's share; it is reached where, "
+            "having been below, it first is 2/lr - wd or more. The loss is that without the decay's share too. "
             f"Not fpdet's, but torch's bits: {', '.join(summary['torch_ops'])}."
         )
         return [("What ran", text), ("Runs", (headings, rows))]
@@ -144,10 +142,10 @@ def _run(settings, result):
     sharpness = [float(value) for value in result["sharpness"]]
     losses = [float(value) for value in result["losses"]]
     edge = 2 / result["lr"] - result["weight_decay"]
-    reached = next((i * settings.every for i, value in enumerate(sharpness) if value >= edge), None)
+    below = next((i for i, value in enumerate(sharpness) if value < edge), len(sharpness))  # it may start above
+    reached = next((i * settings.every for i in range(below, len(sharpness)) if sharpness[i] >= edge), None)
     last = sharpness[-max(1, settings.tail // settings.every) :]
     distances = [float(value) for value in result["relative_l1"]]
-    split = len(distances) if reached is None else reached
     return {
         **{key: result[key] for key in ("net", "lr", "weight_decay", "parameters", "control_equal")},
         "two_over_lr": 2 / result["lr"],
@@ -161,15 +159,9 @@ def _run(settings, result):
         "finite": all(map(math.isfinite, losses)),
         "differs": any(value != 0 for value in distances),
         "relative_l1_last": result["relative_l1"][-1],
-        "growth_before": _growth(distances[:split]),
-        "growth_after": _growth(distances[split:]),
+        "relative_l1_reached": None if reached is None else result["relative_l1"][reached],
+        "relative_l1_largest": _word(max(distances)),
     }
-
-
-def _growth(distances):
-    """Mean change a step of log distance; None where there are no two positive distances."""
-    logs = [math.log(value) for value in distances if value > 0 and math.isfinite(value)]
-    return None if len(logs) < 2 else (logs[-1] - logs[0]) / (len(logs) - 1)
 
 
 def _word(value):
