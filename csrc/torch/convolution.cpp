@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "../core/conv.h"
+#include "../cuda/ops.h"
 #include "check.h"
 #include "parallel.h"
 
@@ -21,7 +22,18 @@ double fast_seconds(const cpu::ContractionCall& call) {
   return is_hardware(call.arithmetic.rounding) && !call.order.exact() ? 50e-12 : 2e-9;
 }
 
-void run(const cpu::ContractionCall& call) {
+/// The call in words, for a GPU's errors.
+std::string describe(const ContractionCall& call) {
+  const Contraction& c = call.problem;
+  ParsedArithmetic words{call.arithmetic.rounding, call.order, false, call.arithmetic.format, "",
+                         call.arithmetic.fused, call.arithmetic.stochastic};
+  return std::to_string(c.groups) + " groups of " + std::to_string(c.rows.product()) + " x " +
+         std::to_string(c.cols.product()) + " outputs, each a sum of " +
+         std::to_string(c.terms.product()) + " terms, under '" + to_string(words) + "'";
+}
+
+/// Where `result`, which the call writes, lies.
+void run(const cpu::ContractionCall& call, [[maybe_unused]] const Tensor& result) {
   double work = 0;
   const auto count_terms = [&](const Contraction& c) {
     check_terms(c.terms.product());
@@ -29,6 +41,12 @@ void run(const cpu::ContractionCall& call) {
   };
   count_terms(call.problem);
   for (const Contraction& c : call.rest) count_terms(c);
+#if defined(FPDET_HAS_CUDA)
+  if (result.is_cuda()) {
+    return on_gpu(result, [&] { return describe(call); },
+                  [&](const cuda::Surroundings& gpu) { cuda::contraction(call, gpu); });
+  }
+#endif
   if (call.problem.outputs() == 0) return;
   const auto loop = [&](double seconds_per_term) {
     return [seconds = work * seconds_per_term](int64_t count, int64_t grain, const auto& body) {
@@ -127,13 +145,14 @@ Sizes result_sizes(int64_t first, int64_t second, const Sizes& spatial) {
 
 cpu::ContractionCall call_for(const Contraction& problem, const std::string& arithmetic,
                               const std::optional<Tensor>& draw, int64_t pass_tag,
-                              int64_t batch_offset, Scalar scalar) {
+                              int64_t batch_offset, Scalar scalar,
+                              const Tensor* like = nullptr) {
   const ParsedArithmetic& parsed = arithmetic_from(arithmetic);
   cpu::ContractionCall call;
   call.problem = problem;
   call.order = parsed.order;
   call.arithmetic = parsed.resolve(scalar == Scalar::Float64);
-  call.draw = draw_from(draw, parsed.stochastic, pass_tag, batch_offset);
+  call.draw = draw_from(draw, parsed.stochastic, pass_tag, batch_offset, like);
   call.scalar = scalar;
   return call;
 }
@@ -141,7 +160,8 @@ cpu::ContractionCall call_for(const Contraction& problem, const std::string& ari
 void set_bias(cpu::ContractionCall& call, const std::optional<Tensor>& bias, const Tensor& first,
               int64_t channels) {
   if (!bias.has_value()) return;
-  check_cpu(*bias, "bias");
+  check_device(*bias, "bias");
+  check_same_device(first, "input", *bias, "bias");
   check_same_scalar(first, "input", *bias, "bias");
   STD_TORCH_CHECK(bias->dim() == 1 && bias->size(0) == channels, "fpdet: bias: expected shape [",
                   channels, "], got ", bias->dim(), " dimensions of ", bias->numel(), " elements");
@@ -150,8 +170,9 @@ void set_bias(cpu::ContractionCall& call, const std::optional<Tensor>& bias, con
 }
 
 void check_operands(const Tensor& a, const char* a_name, const Tensor& b, const char* b_name) {
-  check_cpu(a, a_name);
-  check_cpu(b, b_name);
+  check_device(a, a_name);
+  check_device(b, b_name);
+  check_same_device(a, a_name, b, b_name);
   check_same_scalar(a, a_name, b, b_name);
   STD_TORCH_CHECK(a.dim() == b.dim() && a.dim() >= 3 && a.dim() <= 2 + kAxes, "fpdet: ", b_name,
                   ": expected as many dimensions as ", a_name, " (3 to 5), got ", b.dim(), " and ",
@@ -173,12 +194,12 @@ Tensor convolution(const Tensor& input, const Tensor& weight, std::optional<Tens
                                    is_channels_last(input) || is_channels_last(weight));
   auto call = call_for(
       forward_contraction(shape, strides_of(input), strides_of(weight), strides_of(result)),
-      arithmetic, draw, pass_tag, batch_offset, scalar_of(input, "input"));
+      arithmetic, draw, pass_tag, batch_offset, scalar_of(input, "input"), &result);
   set_bias(call, bias, input, out_channels);
   call.left = weight.const_data_ptr();
   call.right = input.const_data_ptr();
   call.out = result.mutable_data_ptr();
-  run(call);
+  run(call, result);
   return result;
 }
 
@@ -202,7 +223,7 @@ Tensor convolution_grad_input(const Tensor& grad_output, const Tensor& weight,
     return grad_input_contraction(shape, strides_of(grad_output), strides_of(weight),
                                   strides_of(result), residue);
   };
-  auto call = call_for(problem(0), arithmetic, draw, pass_tag, batch_offset, scalar);
+  auto call = call_for(problem(0), arithmetic, draw, pass_tag, batch_offset, scalar, &result);
   for (int64_t residue = 1; residue < grad_input_residues(shape); ++residue) {
     call.rest.push_back(problem(residue));
   }
@@ -210,7 +231,7 @@ Tensor convolution_grad_input(const Tensor& grad_output, const Tensor& weight,
   call.left = weight.const_data_ptr();
   call.right = grad_output.const_data_ptr();
   call.out = result.mutable_data_ptr();
-  run(call);
+  run(call, result);
   return result;
 }
 
@@ -229,17 +250,18 @@ Tensor convolution_grad_weight(const Tensor& grad_output, const Tensor& input, S
                  is_channels_last(input) || is_channels_last(grad_output));
   auto call = call_for(grad_weight_contraction(shape, strides_of(grad_output), strides_of(input),
                                                strides_of(result)),
-                       arithmetic, draw, pass_tag, 0, scalar_of(input, "input"));
+                       arithmetic, draw, pass_tag, 0, scalar_of(input, "input"),
+                       &result);
   call.left = grad_output.const_data_ptr();
   call.right = input.const_data_ptr();
   call.out = result.mutable_data_ptr();
-  run(call);
+  run(call, result);
   return result;
 }
 
 Tensor channel_sum(const Tensor& grad_output, std::string arithmetic, std::optional<Tensor> draw,
                    int64_t pass_tag) {
-  check_cpu(grad_output, "grad_output");
+  check_device(grad_output, "grad_output");
   STD_TORCH_CHECK(grad_output.dim() >= 2 && grad_output.dim() <= 2 + kAxes,
                   "fpdet: grad_output: expected 2 to 5 dimensions, got ", grad_output.dim());
   const Scalar scalar = scalar_of(grad_output, "grad_output");
@@ -251,7 +273,7 @@ Tensor channel_sum(const Tensor& grad_output, std::string arithmetic, std::optio
   const Tensor result = new_result(grad_output, {shape.out_channels}, false);
   // Fused or not, nothing but the additions is rounded: the terms are not products.
   auto call = call_for(channel_sum_contraction(shape, strides_of(grad_output), 1), arithmetic, draw,
-                       pass_tag, 0, scalar);
+                       pass_tag, 0, scalar, &result);
   // The constant 1 of every element type.
   static const double one64 = 1.0;
   static const float one32 = 1.0f;
@@ -261,7 +283,7 @@ Tensor channel_sum(const Tensor& grad_output, std::string arithmetic, std::optio
   call.left = ones[static_cast<int>(scalar)];
   call.right = grad_output.const_data_ptr();
   call.out = result.mutable_data_ptr();
-  run(call);
+  run(call, result);
   return result;
 }
 
@@ -297,19 +319,35 @@ bool convolution_has_kernel(std::string dtype, std::string arithmetic) {
   return cpu::fast_contraction_covers(
       call_for(Contraction{}, arithmetic, std::nullopt, 0, 0, scalar_named(dtype)));
 }
+bool convolution_has_cuda_kernel([[maybe_unused]] std::string dtype,
+                                 [[maybe_unused]] std::string arithmetic) {
+#if defined(FPDET_HAS_CUDA)
+  return cuda::contraction_has_kernel(
+      call_for(Contraction{}, arithmetic, std::nullopt, 0, 0, scalar_named(dtype)));
+#else
+  return false;
+#endif
+}
 
 }  // namespace
 
 STABLE_TORCH_LIBRARY_IMPL(fpdet, CompositeExplicitAutograd, m) {
   m.impl("convolution_has_kernel", TORCH_BOX(&convolution_has_kernel));
+  m.impl("convolution_has_cuda_kernel", TORCH_BOX(&convolution_has_cuda_kernel));
 }
 
-STABLE_TORCH_LIBRARY_IMPL(fpdet, CPU, m) {
-  m.impl("convolution", TORCH_BOX(&convolution));
-  m.impl("convolution_grad_input", TORCH_BOX(&convolution_grad_input));
-  m.impl("convolution_grad_weight", TORCH_BOX(&convolution_grad_weight));
-  m.impl("convolution_gradients", TORCH_BOX(&convolution_gradients));
+// The same functions for every device: run() tells them apart.
+#define FPDET_OPS(m)                                                       \
+  m.impl("convolution", TORCH_BOX(&convolution));                          \
+  m.impl("convolution_grad_input", TORCH_BOX(&convolution_grad_input));    \
+  m.impl("convolution_grad_weight", TORCH_BOX(&convolution_grad_weight));  \
+  m.impl("convolution_gradients", TORCH_BOX(&convolution_gradients));      \
   m.impl("channel_sum", TORCH_BOX(&channel_sum));
-}
+
+STABLE_TORCH_LIBRARY_IMPL(fpdet, CPU, m) { FPDET_OPS(m) }
+#if defined(FPDET_HAS_CUDA)
+STABLE_TORCH_LIBRARY_IMPL(fpdet, CUDA, m) { FPDET_OPS(m) }
+#endif
+#undef FPDET_OPS
 
 }  // namespace fpdet::torch_ops

@@ -47,7 +47,10 @@ STABLE_TORCH_LIBRARY(fpdet, m) {
   m.def("take_work_memory() -> int[]");
   m.def("use_elementwise_kernels(bool value) -> ()");
   m.def("convolution_has_kernel(str dtype, str arithmetic) -> bool");
+  m.def("convolution_has_cuda_kernel(str dtype, str arithmetic) -> bool");
   m.def("round_has_kernel(str dtype, str format, str rounding) -> bool");
   m.def("add_has_kernel(str dtype, str arithmetic) -> bool");
   m.def("sgd_has_kernel(str dtype, str arithmetic) -> bool");
+  m.def("sgd_has_cuda_kernel(str dtype, str arithmetic) -> bool");
+  m.def("cuda_architectures() -> str");
 }
