@@ -25,6 +25,12 @@ def parser():
     report.add_argument("folder", metavar="DIR")
     report.set_defaults(call=_report)
     commands.add_parser("info", help="how fpdet was built and what is in use").set_defaults(call=_info)
+    conformance = commands.add_parser("conformance", help="compare a device's bits with those recorded on a CPU")
+    conformance.add_argument("--device", default="cuda", help="cuda (default), cuda:1 or cpu")
+    conformance.add_argument("--out", default=".", metavar="DIR", help="folder of conformance-GPU.json (default: here)")
+    conformance.add_argument("--mutants", action="store_true", help="also require that ten planted errors are flagged")
+    conformance.add_argument("--record", action="store_true", help="rewrite the recorded digests (on a CPU)")
+    conformance.set_defaults(call=_conformance)
     bench = commands.add_parser("bench", help="speed beside torch's, bits beside the oracle (see: fpdet bench --help)")
     bench.add_argument("options", nargs=argparse.REMAINDER)
     return top
@@ -123,6 +129,15 @@ def _report(given):
     except ConfigError as error:
         return _bad_input(error)
     print(folder.path / "report.html")
+
+
+def _conformance(given):
+    from fpdet.conformance.record import main as conformance
+
+    try:
+        return conformance(given.device, given.out, given.record, given.mutants)
+    except ValueError as error:
+        return _bad_input(error)
 
 
 def _info(given):

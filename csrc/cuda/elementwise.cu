@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
 #include "elementwise.h"
-
 #include "machine.cuh"
 #include "sgd.h"
 

@@ -17,8 +17,8 @@ namespace fpdet::cuda {
 FPDET_HD inline RandomBits random_of(const StochasticSpec& spec, Rounding rounding,
                                      const Draw& draw, uint32_t sample, int64_t element) {
   if (rounding != Rounding::Stochastic) return {};
-  return {spec, element_key(draw.seed, draw.counter, draw.pass, sample,
-                            static_cast<uint64_t>(element))};
+  return {spec,
+          element_key(draw.seed, draw.counter, draw.pass, sample, static_cast<uint64_t>(element))};
 }
 FPDET_HD inline uint32_t sample_of(const Draw& draw, int64_t per_sample, int64_t i) {
   return static_cast<uint32_t>(draw.batch_offset + i / per_sample);
@@ -36,9 +36,8 @@ struct RoundElements {
     const Arith arith({task.rounding, task.format, true, task.stochastic}, false);
     const Format own = element_format(task.scalar);
     for_share<RoundElements>(block, task.count, [&](int64_t i) {
-      RandomBits random =
-          random_of(task.stochastic, task.rounding, draw, sample_of(draw, task.per_sample, i),
-                    i % task.per_sample);
+      RandomBits random = random_of(task.stochastic, task.rounding, draw,
+                                    sample_of(draw, task.per_sample, i), i % task.per_sample);
       const double x = load_element(task.scalar, task.x, i);
       const double member = arith.round_to(x, task.format, random, 0);
       store_element(task.scalar, task.out, i, arith.round_to(member, own, random, 1));
@@ -59,9 +58,8 @@ struct AddElements {
     const Arith arith(arithmetic, operands_fit(task.scalar, arithmetic.format));
     const Format own = element_format(task.scalar);
     for_share<AddElements>(block, task.count, [&](int64_t i) {
-      RandomBits random =
-          random_of(arithmetic.stochastic, arithmetic.rounding, draw,
-                    sample_of(draw, task.per_sample, i), i % task.per_sample);
+      RandomBits random = random_of(arithmetic.stochastic, arithmetic.rounding, draw,
+                                    sample_of(draw, task.per_sample, i), i % task.per_sample);
       const double sum = arith.add(load_element(task.scalar, task.a, i),
                                    load_element(task.scalar, task.b, i), random, 0);
       store_element(task.scalar, task.out, i, arith.round_to(sum, own, random, 1));

@@ -33,8 +33,8 @@ void Machine::check(int status) {
   const auto error = static_cast<cudaError_t>(status);
   if (error == cudaSuccess) return;
   cudaGetLastError();  // not to be found by somebody else
-  std::string message = "fpdet: " + surroundings_.describe() + ": CUDA refused the launch: " +
-                        cudaGetErrorString(error);
+  std::string message = "fpdet: " + surroundings_.describe() +
+                        ": CUDA refused the launch: " + cudaGetErrorString(error);
   if (error == cudaErrorNoKernelImageForDevice || error == cudaErrorUnsupportedPtxVersion ||
       error == cudaErrorInvalidDeviceFunction) {
     const int major = attribute(cudaDevAttrComputeCapabilityMajor, surroundings_.device);

@@ -36,8 +36,8 @@ struct PermuteTask {
   int64_t things;  ///< of one permutation: terms, or parts
   int64_t padded;  ///< a power of two, not less
   int64_t permutations;
-  Keyed* keyed;       ///< [permutation][padded]
-  int64_t* sequence;  ///< [permutation][things]
+  Keyed* keyed;            ///< [permutation][padded]
+  int64_t* sequence;       ///< [permutation][things]
   int64_t span, distance;  ///< of a step of the network
 };
 

@@ -7,9 +7,9 @@
 
 #include "../calls/elementwise.h"
 #include "block.h"
-#include "machine.h"
 #include "elementwise.h"
 #include "hardware_ops.h"
+#include "machine.h"
 #include "values.h"
 
 namespace fpdet::cuda {
@@ -67,9 +67,9 @@ struct SgdAny {
         RandomBits random =
             random_of(arithmetic.stochastic, arithmetic.rounding, draw, t.number, i);
         const double buffer = t.buffer != nullptr ? load_element(task.scalar, t.buffer, i) : 0.0;
-        const SgdResult<double> step = sgd_element(
-            task.coefficients, arith, load_element(task.scalar, t.parameter, i),
-            load_element(task.scalar, t.gradient, i), buffer, random);
+        const SgdResult<double> step =
+            sgd_element(task.coefficients, arith, load_element(task.scalar, t.parameter, i),
+                        load_element(task.scalar, t.gradient, i), buffer, random);
         store_element(task.scalar, t.parameter, i,
                       arith.round_to(step.parameter, own, random, kSgdParameterEvent));
         if (t.buffer != nullptr) {
@@ -118,8 +118,8 @@ struct SgdHardware {
       auto* buffer = static_cast<T*>(t.buffer);
       const auto step = [&](T& p, T g, T& b) {
         HardwareOps<A, R, Fused> ops;
-        const SgdResult<A> result = sgd_element(k, ops, to_accumulator<A>(p), to_accumulator<A>(g),
-                                                to_accumulator<A>(b));
+        const SgdResult<A> result =
+            sgd_element(k, ops, to_accumulator<A>(p), to_accumulator<A>(g), to_accumulator<A>(b));
         p = to_element<T, R>(result.parameter, rounding);
         b = to_element<T, R>(result.buffer, rounding);
       };

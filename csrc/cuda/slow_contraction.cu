@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
-#include "slow_contraction.h"
-
 #include "machine.cuh"
+#include "slow_contraction.h"
 
 FPDET_LAUNCHES(fpdet::cuda::SlowContraction<true>)
 FPDET_LAUNCHES(fpdet::cuda::SlowContraction<false>)

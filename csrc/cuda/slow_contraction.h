@@ -3,9 +3,9 @@
 // definition of one output element (core/reduce.h).
 #pragma once
 
-#include "outline.h"
 #include "../core/reduce.h"
 #include "block.h"
+#include "outline.h"
 #include "permute.h"
 #include "values.h"
 
@@ -61,8 +61,7 @@ struct SlowContraction {
 
     RandomBits random(task.arithmetic.stochastic, ElementKey{});
     if (task.arithmetic.rounding == Rounding::Stochastic) {
-      random = RandomBits(task.arithmetic.stochastic,
-                          output_key(problem, draw, draw.seed, output));
+      random = RandomBits(task.arithmetic.stochastic, output_key(problem, draw, draw.seed, output));
     }
     double bias = 0.0;
     if (task.bias != nullptr) {
@@ -72,18 +71,17 @@ struct SlowContraction {
     const Format format = element_format(task.scalar);
     const Schedule schedule(task.order, problem.terms.product(),
                             task.permutation + i * task.permutation_step);
-    const double result =
-        reduce<Product>(task.order, schedule, arith, cursor, random,
-                        task.bias != nullptr ? &bias : nullptr, format, sum);
+    const double result = reduce<Product>(task.order, schedule, arith, cursor, random,
+                                          task.bias != nullptr ? &bias : nullptr, format, sum);
     store_element(task.scalar, task.out, problem.out.offset(group, row, col), result);
   }
 };
 
 inline SlowTask slow_task(const ContractionCall& call) {
-  return {call.problem,     call.order, call.arithmetic, call.draw, call.scalar,
-          call.left,        call.right, call.bias,       call.bias_stride,
-          call.out,         0,          call.problem.outputs(), nullptr, nullptr,
-          nullptr,          0};
+  return {
+      call.problem, call.order, call.arithmetic,  call.draw, call.scalar, call.left,
+      call.right,   call.bias,  call.bias_stride, call.out,  0,           call.problem.outputs(),
+      nullptr,      nullptr,    nullptr,          0};
 }
 
 template <class Machine>

@@ -49,9 +49,10 @@ inline Scalar scalar_named(const std::string& dtype) {
 }
 
 inline void check_cpu(const Tensor& tensor, const char* name) {
-  STD_TORCH_CHECK(tensor.is_cpu(), "fpdet: ", name,
-                  ": expected a CPU tensor (this op has kernels for no other device yet), got another "
-                  "device");
+  STD_TORCH_CHECK(
+      tensor.is_cpu(), "fpdet: ", name,
+      ": expected a CPU tensor (this op has kernels for no other device yet), got another "
+      "device");
 }
 
 /// On the CPU, or on a GPU where this build has kernels for it.

@@ -25,8 +25,9 @@ double fast_seconds(const cpu::ContractionCall& call) {
 /// The call in words, for a GPU's errors.
 std::string describe(const ContractionCall& call) {
   const Contraction& c = call.problem;
-  ParsedArithmetic words{call.arithmetic.rounding, call.order, false, call.arithmetic.format, "",
-                         call.arithmetic.fused, call.arithmetic.stochastic};
+  ParsedArithmetic words{call.arithmetic.rounding,  call.order, false,
+                         call.arithmetic.format,    "",         call.arithmetic.fused,
+                         call.arithmetic.stochastic};
   return std::to_string(c.groups) + " groups of " + std::to_string(c.rows.product()) + " x " +
          std::to_string(c.cols.product()) + " outputs, each a sum of " +
          std::to_string(c.terms.product()) + " terms, under '" + to_string(words) + "'";
@@ -43,8 +44,9 @@ void run(const cpu::ContractionCall& call, [[maybe_unused]] const Tensor& result
   for (const Contraction& c : call.rest) count_terms(c);
 #if defined(FPDET_HAS_CUDA)
   if (result.is_cuda()) {
-    return on_gpu(result, [&] { return describe(call); },
-                  [&](const cuda::Surroundings& gpu) { cuda::contraction(call, gpu); });
+    return on_gpu(
+        result, [&] { return describe(call); },
+        [&](const cuda::Surroundings& gpu) { cuda::contraction(call, gpu); });
   }
 #endif
   if (call.problem.outputs() == 0) return;
@@ -145,8 +147,7 @@ Sizes result_sizes(int64_t first, int64_t second, const Sizes& spatial) {
 
 cpu::ContractionCall call_for(const Contraction& problem, const std::string& arithmetic,
                               const std::optional<Tensor>& draw, int64_t pass_tag,
-                              int64_t batch_offset, Scalar scalar,
-                              const Tensor* like = nullptr) {
+                              int64_t batch_offset, Scalar scalar, const Tensor* like = nullptr) {
   const ParsedArithmetic& parsed = arithmetic_from(arithmetic);
   cpu::ContractionCall call;
   call.problem = problem;
@@ -250,8 +251,7 @@ Tensor convolution_grad_weight(const Tensor& grad_output, const Tensor& input, S
                  is_channels_last(input) || is_channels_last(grad_output));
   auto call = call_for(grad_weight_contraction(shape, strides_of(grad_output), strides_of(input),
                                                strides_of(result)),
-                       arithmetic, draw, pass_tag, 0, scalar_of(input, "input"),
-                       &result);
+                       arithmetic, draw, pass_tag, 0, scalar_of(input, "input"), &result);
   call.left = grad_output.const_data_ptr();
   call.right = input.const_data_ptr();
   call.out = result.mutable_data_ptr();
@@ -337,16 +337,18 @@ STABLE_TORCH_LIBRARY_IMPL(fpdet, CompositeExplicitAutograd, m) {
 }
 
 // The same functions for every device: run() tells them apart.
-#define FPDET_OPS(m)                                                       \
-  m.impl("convolution", TORCH_BOX(&convolution));                          \
-  m.impl("convolution_grad_input", TORCH_BOX(&convolution_grad_input));    \
-  m.impl("convolution_grad_weight", TORCH_BOX(&convolution_grad_weight));  \
-  m.impl("convolution_gradients", TORCH_BOX(&convolution_gradients));      \
+#define FPDET_OPS(m)                                                      \
+  m.impl("convolution", TORCH_BOX(&convolution));                         \
+  m.impl("convolution_grad_input", TORCH_BOX(&convolution_grad_input));   \
+  m.impl("convolution_grad_weight", TORCH_BOX(&convolution_grad_weight)); \
+  m.impl("convolution_gradients", TORCH_BOX(&convolution_gradients));     \
   m.impl("channel_sum", TORCH_BOX(&channel_sum));
 
-STABLE_TORCH_LIBRARY_IMPL(fpdet, CPU, m) { FPDET_OPS(m) }
+STABLE_TORCH_LIBRARY_IMPL(fpdet, CPU, m){FPDET_OPS(m)}
 #if defined(FPDET_HAS_CUDA)
-STABLE_TORCH_LIBRARY_IMPL(fpdet, CUDA, m) { FPDET_OPS(m) }
+STABLE_TORCH_LIBRARY_IMPL(fpdet, CUDA, m) {
+  FPDET_OPS(m)
+}
 #endif
 #undef FPDET_OPS
 

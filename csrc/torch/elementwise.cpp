@@ -227,7 +227,8 @@ void sgd_(std::vector<Tensor> params, std::vector<Tensor> grads, std::vector<Ten
        {Scalar::Float32, Scalar::Float64, Scalar::BFloat16, Scalar::Float16}) {
     cpu::SgdCall call = sgd_call(scalar, parsed);
     call.scalars = {lr, momentum, dampening, weight_decay, rescale, nesterov, maximize, first_step};
-    call.draw = draw_from(draw, parsed.stochastic, kPassSgd, 0, params.empty() ? nullptr : params.data());
+    call.draw =
+        draw_from(draw, parsed.stochastic, kPassSgd, 0, params.empty() ? nullptr : params.data());
     for (size_t i = 0; i < params.size(); ++i) {
       if (scalars[i] != scalar) continue;
       cpu::SgdTensor tensor{params[i].numel(), static_cast<uint32_t>(i)};
@@ -280,9 +281,9 @@ bool sgd_has_cuda_kernel([[maybe_unused]] std::string dtype,
   m.impl("round_out", TORCH_BOX(&round_out)); \
   m.impl("sgd_", TORCH_BOX(&sgd_));
 
-STABLE_TORCH_LIBRARY_IMPL(fpdet, CPU, m) { FPDET_OPS(m) }
+STABLE_TORCH_LIBRARY_IMPL(fpdet, CPU, m){FPDET_OPS(m)}
 #if defined(FPDET_HAS_CUDA)
-STABLE_TORCH_LIBRARY_IMPL(fpdet, CUDA, m) { FPDET_OPS(m) }
+STABLE_TORCH_LIBRARY_IMPL(fpdet, CUDA, m){FPDET_OPS(m)}
 #endif
 #undef FPDET_OPS
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Small convolutions and all of their passes: what programs that compare ways to compute them share.
+// Small convolutions and all of their passes: what programs that compare ways to compute them
+// share.
 #pragma once
 
 #include <functional>
@@ -21,8 +22,9 @@ struct Case {
   Layout layout = Layout::Contiguous;
 };
 
-inline ConvShape conv(int64_t samples, int64_t groups, int64_t c, int64_t k, std::vector<int64_t> in,
-               int64_t kernel, int64_t stride, int64_t pad, int64_t dilation) {
+inline ConvShape conv(int64_t samples, int64_t groups, int64_t c, int64_t k,
+                      std::vector<int64_t> in, int64_t kernel, int64_t stride, int64_t pad,
+                      int64_t dilation) {
   ConvShape s;
   s.samples = samples;
   s.groups = groups;

@@ -83,15 +83,22 @@ void elementwise(Scalar scalar, const std::string& words, Failures& failures) {
   for (const Geometry& geometry : kGeometries) {
     EmulatedMachine machine(geometry.multiprocessors, geometry.backwards);
     std::vector<T> expected(kCount), got(kCount);
-    AddCall add{scalar,   arithmetic, {5, 6, kPassAdd, 7}, kCount, kCount / 7, x.data(),
-                y.data(), expected.data()};
+    AddCall add{scalar,   arithmetic, {5, 6, kPassAdd, 7}, kCount, kCount / 7,
+                x.data(), y.data(),   expected.data()};
     cpu::slow_add(add, serial);
     add.out = got.data();
     cuda::add_elements(add, machine);
     failures.expect(same_bits<T>({expected}, {got}), "add " + words);
 
-    RoundCall round{scalar, arithmetic.format, arithmetic.rounding, arithmetic.stochastic,
-                    {5, 6, kPassRound, 7}, kCount, 29, x.data(), expected.data()};
+    RoundCall round{scalar,
+                    arithmetic.format,
+                    arithmetic.rounding,
+                    arithmetic.stochastic,
+                    {5, 6, kPassRound, 7},
+                    kCount,
+                    29,
+                    x.data(),
+                    expected.data()};
     cpu::slow_round(round, serial);
     round.out = got.data();
     cuda::round_elements(round, machine);
@@ -104,10 +111,9 @@ void elementwise(Scalar scalar, const std::string& words, Failures& failures) {
         const bool has_buffer = scalars.momentum != 0;
         SgdCall call{scalar, scalars, arithmetic, {5, 6, kPassSgd, 0}, {}};
         // One place further for the second: a pack's address there is not a multiple of its size.
-        call.tensors = {
-            {kLong, 0, p[0].data(), y.data(), has_buffer ? b[0].data() : nullptr},
-            {0, 1, nullptr, nullptr, nullptr},
-            {203, 2, p[1].data() + 1, y.data(), has_buffer ? b[1].data() : nullptr}};
+        call.tensors = {{kLong, 0, p[0].data(), y.data(), has_buffer ? b[0].data() : nullptr},
+                        {0, 1, nullptr, nullptr, nullptr},
+                        {203, 2, p[1].data() + 1, y.data(), has_buffer ? b[1].data() : nullptr}};
         run(call);
         return std::vector<std::vector<T>>{p[0], p[1], b[0], b[1]};
       };

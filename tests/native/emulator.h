@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
-// GPU launches on the CPU: the very kernel bodies of csrc/cuda, every thread of every block. Threads
-// of a block are fibers that change at barriers, first to last or last to first: what depends on
-// the sequence between two barriers differs between the two. Barriers that not all threads reach
-// are an error, and so is memory that a launch leaves untouched but an op reads: it holds NaNs.
+// GPU launches on the CPU: the very kernel bodies of csrc/cuda, every thread of every block.
+// Threads of a block are fibers that change at barriers, first to last or last to first: what
+// depends on the sequence between two barriers differs between the two. Barriers that not all
+// threads reach are an error, and so is memory that a launch leaves untouched but an op reads: it
+// holds NaNs.
 #pragma once
 
 #include <ucontext.h>
