@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: MIT
 #include "ops.h"
 
+#include "contraction_steps.h"
 #include "elementwise.h"
 #include "sgd.h"
-#include "slow_contraction.h"
 
 namespace fpdet::cuda {
 
-bool contraction_has_kernel(const ContractionCall&) { return false; }
+bool contraction_has_kernel(const ContractionCall& call) { return fast_contraction_covers(call); }
 bool sgd_has_kernel(const SgdCall& call) { return sgd_on_hardware(call); }
 
 void contraction(const ContractionCall& call, const Surroundings& surroundings) {
   Machine machine(surroundings);
-  for (size_t i = 0; i <= call.rest.size(); ++i) slow_contraction(part_of(call, i), machine);
+  any_contraction(call, machine);
 }
 
 void round(const RoundCall& call, const Surroundings& surroundings) {

@@ -9,9 +9,9 @@
 #include "core/words.h"
 #include "cpu/contraction.h"
 #include "cpu/elementwise.h"
+#include "cuda/contraction_steps.h"
 #include "cuda/elementwise.h"
 #include "cuda/sgd.h"
-#include "cuda/slow_contraction.h"
 #include "emulator.h"
 
 namespace {
@@ -60,6 +60,30 @@ void slow(const Case& test, Scalar scalar, const std::string& words, bool wild,
       return true;
     });
     failures.expect(equal(expected, got), std::string("slow ") + test.name + " " + words);
+  }
+}
+
+/// Of tiled kernels, whose choice hangs on the number of multiprocessors.
+template <class T>
+void tiled(const Case& test, Scalar scalar, const std::string& words, bool wild,
+           Failures& failures) {
+  const ParsedArithmetic parsed = parse_arithmetic(words);
+  Generator random(7);
+  const Convolution<T> convolution(test, random, wild);
+  const ContractionCall call = call_of<T>(scalar, parsed);
+  failures.expect(cuda::fast_contraction_covers(call), "covers " + words);
+  const auto expected = convolution.passes(call, [](const ContractionCall& c) {
+    cpu::slow_contraction(c, serial);
+    return true;
+  });
+  for (const Geometry& geometry : kGeometries) {
+    const auto got = convolution.passes(call, [&](const ContractionCall& c) {
+      EmulatedMachine machine(geometry.multiprocessors, geometry.backwards);
+      cuda::any_contraction(c, machine);
+      return true;
+    });
+    failures.expect(equal(expected, got), std::string("tiled ") + test.name + " " + words +
+                                              (geometry.backwards ? " backwards" : ""));
   }
 }
 
@@ -191,6 +215,39 @@ int main() {
       if (number % 4 == 0) slow<double>(test, Scalar::Float64, words, wild, failures);
       if (number % 4 == 1) slow<BFloat16>(test, Scalar::BFloat16, words, wild, failures);
       if (number % 4 == 2) slow<Float16>(test, Scalar::Float16, words, wild, failures);
+    }
+  }
+  const Case larger[] = {
+      {"3x3", conv(2, 1, 3, 40, {9, 7}, 3, 1, 1, 1)},
+      {"strided_dilated_3d", conv(1, 2, 2, 3, {5, 6, 7}, 2, 2, 1, 2)},
+      {"1x1", conv(1, 1, 37, 35, {7, 5}, 1, 1, 0, 1), Layout::ChannelsLast},
+      {"many_tiles", conv(2, 1, 2, 150, {13, 11}, 3, 1, 1, 1)},
+      {"long", conv(3, 1, 1, 2, {31, 33}, 3, 1, 1, 1), Layout::GapAfterLine},
+  };
+  int turn = 0;
+  for (const Case& test : larger) {
+    for (const char* order :
+         {"sequential auto fused", "reverse auto unfused", "blocked(7) auto fused",
+          "blocked(64) auto unfused", "pairwise auto fused", "pairwise auto unfused",
+          "split(3) auto fused", "split(9) auto unfused", "strided(4) auto fused",
+          "strided(5000) auto fused", "shuffled(5) auto fused",
+          "shuffled(5,vary=call) auto unfused", "split(5).shuffled(2) auto fused"}) {
+      const char* const roundings[] = {"nearest_even", "toward_zero", "upward", "downward"};
+      const std::string words = std::string(roundings[turn % 4]) + " " + order;
+      const bool wild = ++turn % 3 == 0;
+      switch (turn % 5) {
+        case 0:
+          tiled<double>(test, Scalar::Float64, words, wild, failures);
+          break;
+        case 1:
+          tiled<BFloat16>(test, Scalar::BFloat16, words, wild, failures);
+          break;
+        case 2:
+          tiled<Float16>(test, Scalar::Float16, words, wild, failures);
+          break;
+        default:
+          tiled<float>(test, Scalar::Float32, words, wild, failures);
+      }
     }
   }
   for (const char* words :
