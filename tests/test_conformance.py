@@ -1,4 +1,4 @@
-"""The conformance command: what its matrix covers, that the CPU has the recorded bits, that planted errors are flagged."""
+"""The conformance command: what its matrix covers, the recorded bits on a CPU, planted errors."""
 
 import json
 

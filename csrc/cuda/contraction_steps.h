@@ -2,13 +2,16 @@
 // A contraction on a GPU, from call to launches: tiles where they cover it, else the slow path.
 #pragma once
 
+#include "exact.h"
 #include "slow_contraction.h"
 #include "tile_steps.h"
 
 namespace fpdet::cuda {
 
 /// Whether calls of this element type and arithmetic have kernels made for them.
-inline bool fast_contraction_covers(const ContractionCall& call) { return tiles_cover(call); }
+inline bool fast_contraction_covers(const ContractionCall& call) {
+  return tiles_cover(call) || exact_covers(call);
+}
 
 /// One problem, without rest.
 template <class Machine>
@@ -17,6 +20,7 @@ void one_contraction(const ContractionCall& call, Machine& machine) {
   if (!fast_contraction_covers(call) || !tiles_cover(call.problem)) {
     return slow_contraction(call, machine);
   }
+  if (call.order.exact()) return exact_contraction(call, machine);
   if (call.scalar == Scalar::Float64) {
     tiled_contraction<double>(call, machine);
   } else {

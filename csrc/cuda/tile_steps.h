@@ -18,6 +18,11 @@ inline bool tiles_cover(const Contraction& c) {
   constexpr int64_t kMost = (int64_t{1} << 31) - 1, kFar = int64_t{1} << 29;
   bool covers = c.terms.product() > 0 && c.terms.product() <= kMost && c.rows.product() <= kMost &&
                 c.cols.product() <= kMost && c.groups <= kMost;
+  using Smallest = TileShapes<double>::Small;
+  const double tiles = static_cast<double>(c.groups) *
+                       static_cast<double>(c.rows.product() / Smallest::kRows + 1) *
+                       static_cast<double>(c.cols.product() / Smallest::kCols + 1);
+  covers = covers && tiles < static_cast<double>(kMost / 2);
   for (int a = 0; a < kAxes; ++a) {
     covers = covers && c.left.origin.x[a] == 0 && c.left.outer.step[a] == 0 &&
              c.left.term.step[a] == 0 && c.left.extent[a] > 0;
@@ -160,6 +165,20 @@ int64_t launch_tiles(Machine& machine, TileTask& task, bool always) {
       return 0;
     }
   });
+}
+
+/// float64 sums of float32 operands, for order exact: always partials.
+template <class Machine>
+int64_t launch_float64_sums(Machine& machine, TileTask& task) {
+  constexpr Rounding R = Rounding::NearestEven;
+  using Large = TileShapes<double>::Large;
+  using Small = TileShapes<double>::Small;
+  if (task.rows > Small::kRows && tiles_of<Large>(task) >= machine.multiprocessors()) {
+    return launch_tiles<TileKernel<Large, float, double, R, true>, Large, double>(machine, task,
+                                                                                  true);
+  }
+  return launch_tiles<TileKernel<Small, float, double, R, true>, Small, double>(machine, task,
+                                                                                true);
 }
 
 inline CombineTask combine_task(const ContractionCall& call, const TileTask& task, int64_t count) {

@@ -135,8 +135,12 @@ Tensor new_result(const Tensor& like, const Sizes& sizes, bool channels_last) {
   const auto format = !channels_last      ? MemoryFormat::Contiguous
                       : sizes.size() == 5 ? MemoryFormat::ChannelsLast3d
                                           : MemoryFormat::ChannelsLast;
-  return torch::stable::empty(sizes, like.scalar_type(), std::nullopt, like.device(), std::nullopt,
-                              format);
+  int64_t bytes = like.element_size();
+  for (const int64_t size : sizes) bytes *= size;
+  return allocated("a result", bytes, [&] {
+    return torch::stable::empty(sizes, like.scalar_type(), std::nullopt, like.device(),
+                                std::nullopt, format);
+  });
 }
 
 Sizes result_sizes(int64_t first, int64_t second, const Sizes& spatial) {

@@ -55,9 +55,10 @@ void on_gpu(const Tensor& like, const std::function<std::string()>& describe,
   surroundings.stream = current_stream(device);
   surroundings.device = device;
   surroundings.allocate = [&](int64_t bytes) {
-    scratch.push_back(torch::stable::empty({bytes}, torch::headeronly::ScalarType::Byte,
-                                           std::nullopt, like.device(), std::nullopt,
-                                           std::nullopt));
+    scratch.push_back(allocated("work memory on a CUDA device", bytes, [&] {
+      return torch::stable::empty({bytes}, torch::headeronly::ScalarType::Byte, std::nullopt,
+                                  like.device(), std::nullopt, std::nullopt);
+    }));
     return scratch.back().mutable_data_ptr();
   };
   surroundings.describe = describe;

@@ -5,6 +5,7 @@
 #include <torch/csrc/stable/tensor.h>
 
 #include <functional>
+#include <stdexcept>
 #include <string>
 
 #include "../cuda/machine.h"
@@ -19,6 +20,21 @@ inline constexpr bool kHasCuda = true;
 #else
 inline constexpr bool kHasCuda = false;
 #endif
+
+/// The message that Python turns into torch.OutOfMemoryError (fpdet/_interrupt.py).
+inline constexpr const char* kOutOfMemory = "fpdet: out of memory";
+
+/// make(), which asks torch's allocator for memory: its stable interface loses the error's type and
+/// words on the way.
+template <class Make>
+auto allocated(const char* what, int64_t bytes, const Make& make) {
+  try {
+    return make();
+  } catch (const std::exception& error) {
+    throw std::runtime_error(std::string(kOutOfMemory) + ": torch's allocator refused " +
+                             std::to_string(bytes) + " bytes for " + what + ": " + error.what());
+  }
+}
 
 /// Calls `launch` with the surroundings of `like`'s device. `describe` says what the op is, for
 /// error messages. Scratch goes back to torch when all is launched: its allocator hands it out

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The GPU kernels without a GPU: emulated launches (emulator.h) of every step equal the CPU's slow
-// path bit for bit, with few and with many multiprocessors, threads in either sequence. With an
-// argument, a planted error ("wrong_index" ...) must be found: the control.
+// path bit for bit, with few and with many multiprocessors, threads in either sequence. The
+// controls: planted errors that the emulator must see.
 #include <string>
 #include <vector>
 
@@ -174,6 +174,63 @@ void many_tensors(Failures& failures) {
   failures.expect(machine.launches() == 2, "one launch for a table of tensors");
 }
 
+/// Each thread passes its number on to its neighbour; without the barrier, or with one that half of
+/// them miss, if told so.
+struct PassOn {
+  struct Task {
+    int64_t* out;
+    bool barrier, all;
+  };
+  struct Shared {
+    int64_t number[8];
+  };
+  static constexpr int kThreads = 8, kResident = 1;
+  static constexpr Rounding rounding(const Task&) { return Rounding::NearestEven; }
+
+  template <class Block>
+  static void run(const Task& task, Block& block) {
+    Shared& shared = block.template shared<Shared>();
+    shared.number[block.thread()] = block.thread();
+    if (task.barrier && (task.all || block.thread() < 4)) block.sync();
+    task.out[block.thread()] = shared.number[(block.thread() + 1) % kThreads];
+  }
+};
+
+void controls(Failures& failures) {
+  const auto passed = [](bool backwards, bool barrier, bool all) {
+    std::vector<int64_t> out(PassOn::kThreads);
+    EmulatedMachine(1, backwards).launch<PassOn>(1, {out.data(), barrier, all});
+    return out;
+  };
+  failures.expect(passed(false, true, true) == passed(true, true, true), "a barrier");
+  failures.expect(passed(false, false, true) != passed(true, false, true), "control: no barrier");
+  bool refused = false;
+  try {
+    passed(false, true, false);
+  } catch (const std::logic_error&) {
+    refused = true;
+  }
+  failures.expect(refused, "control: a barrier that half of the threads miss");
+
+  // The comparison itself: another order, rounding or fused word must show.
+  const Case test{"3x3", conv(2, 1, 3, 40, {9, 7}, 3, 1, 1, 1)};
+  const auto results = [&](const char* words) {
+    Generator random(7);
+    const Convolution<float> convolution(test, random, false);
+    return convolution.passes(call_of<float>(Scalar::Float32, parse_arithmetic(words)),
+                              [](const ContractionCall& c) {
+                                EmulatedMachine machine(3, false);
+                                cuda::any_contraction(c, machine);
+                                return true;
+                              });
+  };
+  const auto reference = results("nearest_even blocked(7) auto fused");
+  for (const char* words : {"upward blocked(7) auto fused", "nearest_even blocked(8) auto fused",
+                            "nearest_even blocked(7) auto unfused"}) {
+    failures.expect(!equal(reference, results(words)), std::string("control: ") + words);
+  }
+}
+
 const char* const kAnyWords[] = {
     "nearest_even blocked(7) auto fused",
     "toward_zero sequential auto unfused",
@@ -201,6 +258,7 @@ const char* const kAnyWords[] = {
 
 int main() {
   Failures failures;
+  controls(failures);
   const Case cases[] = {
       {"3x3", conv(2, 1, 3, 5, {5, 6}, 3, 1, 1, 1)},
       {"grouped_strided_dilated", conv(2, 2, 3, 2, {9, 8}, 3, 2, 2, 2)},
@@ -248,6 +306,14 @@ int main() {
         default:
           tiled<float>(test, Scalar::Float32, words, wild, failures);
       }
+    }
+  }
+  for (const Case& test : larger) {
+    for (const char* words : {"nearest_even exact", "toward_zero exact", "downward exact",
+                              "nearest_away exact", "to_odd exact", "stochastic exact bits=8"}) {
+      const bool wild = ++turn % 2 == 0;
+      tiled<float>(test, Scalar::Float32, words, wild, failures);
+      if (turn % 3 == 0) tiled<BFloat16>(test, Scalar::BFloat16, words, wild, failures);
     }
   }
   for (const char* words :
