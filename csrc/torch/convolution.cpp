@@ -23,7 +23,7 @@ double fast_seconds(const cpu::ContractionCall& call) {
 }
 
 /// The call in words, for a GPU's errors.
-std::string describe(const ContractionCall& call) {
+[[maybe_unused]] std::string describe(const ContractionCall& call) {
   const Contraction& c = call.problem;
   ParsedArithmetic words{call.arithmetic.rounding,  call.order, false,
                          call.arithmetic.format,    "",         call.arithmetic.fused,

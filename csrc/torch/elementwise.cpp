@@ -32,7 +32,8 @@ cpu::ParallelFor interruptible(double seconds_per_element) {
 }
 
 /// Elements of a call under a rounding, for a GPU's errors.
-std::string describe(int64_t count, const std::string& rounding, const Format& format) {
+[[maybe_unused]] std::string describe(int64_t count, const std::string& rounding,
+                                      const Format& format) {
   return std::to_string(count) + " elements, under '" + rounding + "' in " + to_string(format);
 }
 

@@ -208,7 +208,8 @@ def _conv(spatial, input, weight, bias, stride, padding, dilation, groups, arith
         op, spatial, input, weight, bias, stride, padding, dilation, groups, plain=plain
     )
     offset = _check.batch_offset(op, batch_offset)
-    _slow.warn_once(op, arithmetic, input.dtype, terms, outputs)
+    if not input.is_cuda:
+        _slow.warn_once(op, arithmetic, input.dtype, terms, outputs)
     draw = _stream.draw_from(stream, arithmetic.draws)
     return _pass("output", spatial, input, weight, bias, attributes, arithmetic, draw, offset, plain)
 
@@ -223,7 +224,8 @@ def _conv_transpose(
         op, spatial, input, weight, bias, stride, padding, output_padding, groups, dilation, plain=plain
     )
     offset = _check.batch_offset(op, batch_offset)
-    _slow.warn_once(op, arithmetic, input.dtype, terms, outputs)
+    if not input.is_cuda:
+        _slow.warn_once(op, arithmetic, input.dtype, terms, outputs)
     draw = _stream.draw_from(stream, arithmetic.draws)
     return _pass("input", spatial, input, weight, bias, attributes, arithmetic, draw, offset, plain)
 
