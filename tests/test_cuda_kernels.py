@@ -51,7 +51,7 @@ def test_every_thread_of_emulated_launches_gives_the_slow_paths_bits(tmp_path):
 # -------------------------------------------------------------------------------------------- machine code
 
 KERNEL = re.compile(
-    r"TileKernelINS0_9TileShapeI(?P<shape>(?:Li\d+E){7})E(?P<element>[fd])(?P<accumulator>[fd])"
+    r"TileKernelINS0_9TileShapeI(?P<shape>(?:Li\d+E){7})EE(?P<element>[fd])(?P<accumulator>[fd])"
     r"LNS_8baseline8RoundingE(?P<rounding>\d)ELb(?P<fused>[01])E"
 )
 MODIFIERS = {"0": "", "2": ".RZ", "3": ".RP", "4": ".RM"}  # by the number of the rounding in core/rounding.h
