@@ -14,7 +14,7 @@ PYTHON ?= python3
 VENV := .venv
 PY := $(VENV)/bin/python
 PIP_INSTALL := $(PY) -m pip install --quiet --disable-pip-version-check -c constraints.txt
-CXX_FILES = $(wildcard csrc/*/*.h csrc/*/*.cpp csrc/*/*.cu csrc/core/functions/*.h csrc/cpu/kernels/*.h csrc/cpu/kernels/*.cpp tests/native/*.cpp tests/native/*.h)
+CXX_FILES = $(wildcard csrc/*/*.h csrc/*/*.cpp csrc/*/*.cu csrc/*/*.cuh csrc/core/functions/*.h csrc/cpu/kernels/*.h csrc/cpu/kernels/*.cpp tests/native/*.cpp tests/native/*.h)
 .DEFAULT_GOAL := help
 .PHONY: help build demo test bench prove lint format test-sanitizers test-aarch64 test-native golden wheel test-wheel clean
 

@@ -33,6 +33,12 @@ def parser():
     compare.add_argument("a", metavar="A", help="a file that fpdet.record wrote")
     compare.add_argument("b", metavar="B", help="another one, of the same model")
     compare.set_defaults(call=_compare)
+    conformance = commands.add_parser("conformance", help="compare a device's bits with those recorded on a CPU")
+    conformance.add_argument("--device", default="cuda", help="cuda (default), cuda:1 or cpu")
+    conformance.add_argument("--out", default=".", metavar="DIR", help="folder of conformance-GPU.json (default: here)")
+    conformance.add_argument("--mutants", action="store_true", help="also require that ten planted errors are flagged")
+    conformance.add_argument("--record", action="store_true", help="rewrite the recorded digests (on a CPU)")
+    conformance.set_defaults(call=_conformance)
     bench = commands.add_parser("bench", help="speed beside torch's, bits beside the oracle (see: fpdet bench --help)")
     bench.add_argument("options", nargs=argparse.REMAINDER)
     prove = commands.add_parser("prove", help="an elementary function on every float32 (see: fpdet prove --help)")
@@ -116,6 +122,15 @@ def _compare(given):
         return bad_input(error)
     print(found)
     return 0 if found.equal else 1
+
+
+def _conformance(given):
+    from fpdet.conformance.record import main as conformance
+
+    try:
+        return conformance(given.device, given.out, given.record, given.mutants)
+    except ValueError as error:
+        return bad_input(error)
 
 
 def _info(given):

@@ -7,6 +7,7 @@ import torch
 
 from fpdet import _library  # noqa: F401  (registers the ops)
 from fpdet._arithmetic import FORMATS, ROUNDINGS
+from fpdet._check import has_cuda
 from fpdet._order import KINDS, WITHOUT_TREE
 
 NATIVE, SLOW, UNSUPPORTED = "native", "slow path", "unsupported"
@@ -56,14 +57,18 @@ class Capabilities(tuple):
 
 
 def _status(op, rounding, order, format, device):
-    if device != "cpu":
+    ops, cuda = torch.ops.fpdet, device == "cuda"
+    if cuda and not has_cuda():
         return UNSUPPORTED
     if op == "round":
-        return NATIVE if torch.ops.fpdet.round_has_kernel("float32", format, rounding) else SLOW
+        return NATIVE if not cuda and ops.round_has_kernel("float32", format, rounding) else SLOW
     dtype = "float64" if format == "float64" else "float32"
     if op in ("sgd", "adam"):
         words = f"{rounding} sequential {format} fused"
-        has_kernel = torch.ops.fpdet.sgd_has_kernel if op == "sgd" else torch.ops.fpdet.adam_has_kernel
+        cpu_kernel = ops.sgd_has_kernel if op == "sgd" else ops.adam_has_kernel
+        if cuda and op == "adam":
+            return UNSUPPORTED
+        has_kernel = ops.sgd_has_cuda_kernel if cuda else cpu_kernel
         return NATIVE if has_kernel(dtype, words) else SLOW
     if order == "exact":
         if format != "output dtype":
@@ -71,16 +76,18 @@ def _status(op, rounding, order, format, device):
         words = f"{rounding} exact"
     else:
         words = f"{rounding} {_EXAMPLES.get(order, order)} {format}" + ("" if order in WITHOUT_TREE else " fused")
-    return NATIVE if torch.ops.fpdet.convolution_has_kernel(dtype, words) else SLOW
+    has_kernel = ops.convolution_has_cuda_kernel if cuda else ops.convolution_has_kernel
+    return NATIVE if has_kernel(dtype, words) else SLOW
 
 
 def capabilities():
     """A `Capabilities` table of cells (op, rounding, order, format, device, status).
 
-    status is "native" (SIMD kernel), "slow path" (the definition itself, same bits) or
-    "unsupported" (raises). format is that of the accumulator, of `round` the target; of `round` on float32
-    tensors, of convolutions, `sgd` and `adam` on float64 tensors where the format is float64, float32 ones otherwise;
-    ``exact`` rounds straight to the output dtype. Custom formats ``e<bits>p<precision>`` are as the narrow ones.
+    status is "native" (a kernel made for it), "slow path" (the definition itself, one element at a
+    time, same bits) or "unsupported" (raises; in a build without nvcc that is all of "cuda"). format
+    is that of the accumulator, of `round` the target; of `round` on float32 tensors, of convolutions,
+    `sgd` and `adam` on float64 tensors where the format is float64, float32 ones otherwise; ``exact`` rounds
+    straight to the output dtype. Custom formats ``e<bits>p<precision>`` are as the narrow ones.
     """
     cells = []
     for op, device, rounding in product((*CONVOLUTIONS, *POINTWISE), DEVICES, ROUNDINGS):

@@ -3,8 +3,10 @@
 import torch
 from torch.autograd import forward_ad
 
+from fpdet import _library  # noqa: F401  (registers the C++ ops)
+
 DTYPES = (torch.float64, torch.float32, torch.bfloat16, torch.float16)
-DEVICES = ("cpu", "meta")
+DEVICES = ("cpu", "cuda", "meta")
 _PLAIN, _STRIDED = frozenset(DTYPES), torch.strided
 _EXACT_TYPES = {torch.Tensor, torch.nn.Parameter}
 
@@ -34,6 +36,11 @@ def plain(input, weight, bias):
     return input.dtype in DTYPES
 
 
+def has_cuda():
+    """Whether this build has kernels for NVIDIA GPUs."""
+    return torch.ops.fpdet.cuda_architectures() != ""
+
+
 def tensors(op, **named):
     """One device and one dtype that fpdet computes in; tensors are given by argument name.
 
@@ -55,7 +62,13 @@ def tensors(op, **named):
             raise RuntimeError(f"{op}(): {name}: expected {first.dtype} as {first_name} has, got {tensor.dtype}")
         if tensor.device.type not in DEVICES:
             raise NotImplementedError(
-                f"{op}(): {name}: expected a tensor on the CPU, got one on {tensor.device}; move it with .cpu()"
+                f"{op}(): {name}: expected a tensor on the CPU or a CUDA device, got one on {tensor.device}; "
+                "move it with .cpu()"
+            )
+        if tensor.device.type == "cuda" and not has_cuda():
+            raise NotImplementedError(
+                f"{op}(): {name}: expected a tensor on the CPU, got one on {tensor.device}: this fpdet was built "
+                "without CUDA kernels (build it where nvcc is, or with FPDET_CUDA=1 to see why not)"
             )
         if tensor.device != first.device:
             raise RuntimeError(

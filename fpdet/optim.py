@@ -27,7 +27,7 @@ class SGD(torch.optim.SGD):
     Raises:
         ValueError: as torch, and for a bad `arithmetic` or `rescale`.
         NotImplementedError: fused=True, differentiable=True, tensors with gradient among the
-            options, parameters that are not dense float64, float32, bfloat16 or float16 on the CPU.
+            options, parameters that are not dense float64, float32, bfloat16 or float16.
         RuntimeError: sparse gradients, or gradients of another dtype.
     """
 
@@ -111,8 +111,17 @@ class SGD(torch.optim.SGD):
             found[1].append(grad)
             found[2].append(buffer)
         for lists, first in ((fresh, True), (known, False)):
-            if lists[0]:
-                _update(group, *lists, first)
+            for some in _by_device(lists):
+                _update(group, *some, first)
+
+
+def _by_device(lists):
+    """(params, grads, buffers) of one device each: a step is one call where all lie on the same."""
+    devices = list(dict.fromkeys(p.device for p in lists[0]))
+    if len(devices) <= 1:
+        return [lists] if devices else []
+    rows = list(zip(*lists, strict=True))
+    return [tuple(map(list, zip(*(r for r in rows if r[0].device == d), strict=True))) for d in devices]
 
 
 def _update(group, params, grads, buffers, first_step):

@@ -157,14 +157,18 @@ def torch_library(plan: Plan, target: Path) -> Path:
     include = torch / "include"
     flags = [*HOST_FLAGS, f"-DTORCH_TARGET_VERSION={TORCH_TARGET}"]
     flags += _includes(include, include / "torch" / "csrc" / "api" / "include")
+    nvcc = cuda_compiler()
+    if nvcc:
+        flags += ["-DFPDET_HAS_CUDA", cuda_architectures_macro()]
     objects = [plan.compile(source, flags) for source in _sources("torch")]
     objects += cpu_objects(plan, INSTRUCTION_SETS)
     # -z defs: a symbol that torch does not have is an error now, not at the first call.
     libraries = ["-shared", "-Wl,-z,defs", "-Wl,--as-needed", f"-L{torch / 'lib'}", "-ltorch_cpu", "-lc10"]
-    if nvcc := cuda_compiler():
+    if nvcc:
+        objects += [plan.compile(source, [*HOST_FLAGS, *_includes()]) for source in _sources("cuda")]
         objects += [plan.compile(source, cuda_flags(), compiler=nvcc) for source in _sources("cuda", "*.cu")]
-        toolkit = Path(nvcc).resolve().parents[1]
-        libraries += [f"-L{toolkit / 'lib64'}", "-lcudart_static", "-ldl", "-lrt", "-lpthread"]
+        folders = [f"-L{cuda_toolkit(nvcc) / name}" for name in ("lib64", "lib")]
+        libraries += [*folders, "-lcudart_static", "-ldl", "-lrt", "-lpthread"]
     return plan.link(target, objects, libraries)
 
 
@@ -192,6 +196,14 @@ def cuda_compiler() -> str | None:
     return nvcc if wish != "0" and _sources("cuda", "*.cu") else None
 
 
+def cuda_toolkit(nvcc: str) -> Path:
+    """The folder that nvcc itself calls its own: the one in PATH may be a script or a link."""
+    told = subprocess.run([nvcc, "--dryrun", "-x", "cu", os.devnull], capture_output=True, text=True).stderr
+    if found := re.search(r"^#\$ TOP=(.+)$", told, re.MULTILINE):
+        return Path(found[1])
+    raise BuildError(f"{nvcc} --dryrun does not say where the CUDA toolkit is:\n{told}")
+
+
 def cuda_architectures() -> list[str]:
     """Words like 8.0 or 9.0a or 9.0+PTX, from TORCH_CUDA_ARCH_LIST."""
     words = re.split(r"[;,\s]+", os.environ.get("TORCH_CUDA_ARCH_LIST", "").strip() or DEFAULT_CUDA_ARCHITECTURES)
@@ -201,9 +213,15 @@ def cuda_architectures() -> list[str]:
     return words
 
 
+def cuda_architectures_macro() -> str:
+    """Tells the sources what they are compiled for (csrc/cuda/device.h)."""
+    return '-DFPDET_CUDA_ARCHITECTURES="' + " ".join(cuda_architectures()) + '"'
+
+
 def cuda_flags() -> list[str]:
     host = ["-fPIC", "-fvisibility=hidden", *FLOATING_POINT, "-Wall", "-Wextra", "-Werror"]
     flags = ["-std=c++20", "-O3", *DEVICE_FLAGS, *_includes(), "-Xcompiler=" + ",".join(host)]
+    flags += [cuda_architectures_macro(), "-Werror=all-warnings"]
     for word in cuda_architectures():
         number = word.removesuffix("+PTX").replace(".", "")
         flags.append(f"-gencode=arch=compute_{number},code=sm_{number}")

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The permutations of shuffled orders (host only): things 0..n-1 sorted by (Philox(seed, i), i).
+// The permutations of shuffled orders: things 0..n-1 sorted by (Philox(seed, i), i).
 //
 //   vary=never    the same for every output element and call
 //   vary=call     also by the stream's counter
@@ -18,6 +18,27 @@
 
 namespace fpdet::inline FPDET_TARGET {
 
+/// What thing i is sorted by. `key` is used under vary=element alone.
+FPDET_HD constexpr uint64_t permutation_key(const Order& order, uint64_t i, uint64_t counter,
+                                            const ElementKey& key) {
+  // Keeps call 0 of vary=call apart from vary=never, and an element's permutation from its random
+  // bits.
+  constexpr uint32_t kTag = 0x80000000u;
+  PhiloxKey from = philox_key(order.seed);
+  uint32_t upper0 = 0, upper1 = 0;
+  if (order.vary == Vary::Call) {
+    upper0 = low_word(counter) ^ kTag;
+    upper1 = high_word(counter);
+  } else if (order.vary == Vary::Element) {
+    from = key.key;
+    upper0 = key.upper0 ^ kTag;
+    upper1 = key.upper1;
+  }
+  const PhiloxBlock words = philox(from, PhiloxBlock{low_word(i), high_word(i), upper0, upper1});
+  return words.w0 | (uint64_t{words.w1} << 32);
+}
+
+/// The things' sequence in memory (host).
 class Permutation {
  public:
   /// `key` is used under vary=element alone.
@@ -29,7 +50,7 @@ class Permutation {
     keyed.reserve(static_cast<size_t>(count));
     for (int64_t i = 0; i < count; ++i) {
       if (parts && (i + 1) * terms / count == i * terms / count) continue;  // empty part: absent
-      keyed.emplace_back(sort_key(order, static_cast<uint64_t>(i), counter, key), i);
+      keyed.emplace_back(permutation_key(order, static_cast<uint64_t>(i), counter, key), i);
     }
     std::sort(keyed.begin(), keyed.end());
     sequence_.reserve(keyed.size());
@@ -40,26 +61,6 @@ class Permutation {
   const int64_t* data() const { return sequence_.empty() ? nullptr : sequence_.data(); }
 
  private:
-  static uint64_t sort_key(const Order& order, uint64_t i, uint64_t counter,
-                           const ElementKey& key) {
-    PhiloxKey from = philox_key(order.seed);
-    uint32_t upper0 = 0, upper1 = 0;
-    if (order.vary == Vary::Call) {
-      upper0 = low_word(counter) ^ kTag;
-      upper1 = high_word(counter);
-    } else if (order.vary == Vary::Element) {
-      from = key.key;
-      upper0 = key.upper0 ^ kTag;
-      upper1 = key.upper1;
-    }
-    const PhiloxBlock words = philox(from, PhiloxBlock{low_word(i), high_word(i), upper0, upper1});
-    return words.w0 | (uint64_t{words.w1} << 32);
-  }
-
-  /// Keeps call 0 of vary=call apart from vary=never, and an element's permutation from its random
-  /// bits.
-  static constexpr uint32_t kTag = 0x80000000u;
-
   std::vector<int64_t> sequence_;
 };
 

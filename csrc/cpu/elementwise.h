@@ -1,30 +1,19 @@
 // SPDX-License-Identifier: MIT
-// Ops without a reduction, as numbers and pointers. Element i lies at place i: tensors without
-// gaps, row-major where random bits are drawn, in any order common to all operands otherwise. The
-// operands of a binary operation may be broadcast.
+// Ops without a reduction on the CPU. The operands of a binary operation may be broadcast.
 #pragma once
 
 #include <cstdint>
 #include <vector>
 
+#include "../calls/elementwise.h"
 #include "../core/binary.h"
-#include "../core/sgd.h"
 #include "contraction.h"
 
 namespace fpdet::cpu {
 
-/// out[i] = round(x[i]) into `format`, then into the element type (docs/semantics.md section 8).
-struct RoundCall {
-  Scalar scalar = Scalar::Float32;
-  Format format = kFloat32;
-  Rounding rounding = Rounding::NearestEven;
-  StochasticSpec stochastic;
-  Draw draw;
-  int64_t count = 0;
-  int64_t per_sample = 1;
-  const void* x = nullptr;
-  void* out = nullptr;
-};
+using fpdet::RoundCall;
+using fpdet::SgdCall;
+using fpdet::SgdTensor;
 
 /// A tensor that is read row by row, or one number.
 struct BinaryOperand {
@@ -47,23 +36,6 @@ struct BinaryCall {
   std::vector<int64_t> rows;  ///< the radix
   BinaryOperand a, b;
   void* out = nullptr;
-};
-
-struct SgdTensor {
-  int64_t count = 0;
-  uint32_t number = 0;  ///< in the op's list
-  void* parameter = nullptr;
-  const void* gradient = nullptr;
-  void* buffer = nullptr;  ///< null without momentum
-};
-
-/// One step of every tensor, all of one element type.
-struct SgdCall {
-  Scalar scalar = Scalar::Float32;
-  SgdScalars scalars;
-  Arithmetic arithmetic;
-  Draw draw;
-  std::vector<SgdTensor> tensors;
 };
 
 // Whether there is a kernel; the call's sizes and pointers are not looked at.

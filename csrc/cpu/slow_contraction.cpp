@@ -65,13 +65,6 @@ template <bool Product, class T>
 
 }  // namespace
 
-ContractionCall part_of(const ContractionCall& call, size_t part) {
-  ContractionCall alone = call;
-  if (part > 0) alone.problem = call.rest[part - 1];
-  alone.rest.clear();
-  return alone;
-}
-
 void slow_contraction(const ContractionCall& call, const ParallelFor& parallel_for) {
   if (!call.rest.empty()) {
     for (size_t i = 0; i <= call.rest.size(); ++i) slow_contraction(part_of(call, i), parallel_for);

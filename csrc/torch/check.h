@@ -14,6 +14,7 @@
 #include "../core/element.h"
 #include "../core/words.h"
 #include "../cpu/contraction.h"
+#include "gpu.h"
 
 namespace fpdet::torch_ops {
 
@@ -48,8 +49,23 @@ inline Scalar scalar_named(const std::string& dtype) {
 }
 
 inline void check_cpu(const Tensor& tensor, const char* name) {
-  STD_TORCH_CHECK(tensor.is_cpu(), "fpdet: ", name,
-                  ": expected a CPU tensor (no other device has kernels yet), got another device");
+  STD_TORCH_CHECK(
+      tensor.is_cpu(), "fpdet: ", name,
+      ": expected a CPU tensor (this op has kernels for no other device yet), got another "
+      "device");
+}
+
+/// On the CPU, or on a GPU where this build has kernels for it.
+inline void check_device(const Tensor& tensor, const char* name) {
+  STD_TORCH_CHECK(tensor.is_cpu() || (kHasCuda && tensor.is_cuda()), "fpdet: ", name,
+                  ": expected a tensor on the CPU", kHasCuda ? " or a CUDA device" : "",
+                  ", got another device");
+}
+
+inline void check_same_device(const Tensor& a, const char* a_name, const Tensor& b,
+                              const char* b_name) {
+  STD_TORCH_CHECK(a.device() == b.device(), "fpdet: ", b_name, ": expected the device of ", a_name,
+                  ", got another one");
 }
 
 inline void check_same_scalar(const Tensor& a, const char* a_name, const Tensor& b,
@@ -101,17 +117,25 @@ inline const ParsedArithmetic& forward_arithmetic_from(const std::string& words)
   return *kept;
 }
 
-/// `draw` is an int64 tensor (seed, counter); without it the Arithmetic's seed and counter 0.
-inline cpu::Draw draw_from(const std::optional<Tensor>& draw, const StochasticSpec& spec,
-                           int64_t pass_tag, int64_t batch_offset) {
-  cpu::Draw result{spec.seed, 0, static_cast<uint32_t>(pass_tag), batch_offset};
+/// `draw` is an int64 tensor (seed, counter), on the CPU or where `like` is; without it the
+/// Arithmetic's seed and counter 0.
+inline Draw draw_from(const std::optional<Tensor>& draw, const StochasticSpec& spec,
+                      int64_t pass_tag, int64_t batch_offset, const Tensor* like = nullptr) {
+  Draw result{spec.seed, 0, static_cast<uint32_t>(pass_tag), batch_offset, nullptr};
   if (!draw.has_value()) return result;
+  const bool beside = like != nullptr && like->is_cuda() && draw->device() == like->device();
   STD_TORCH_CHECK(draw->scalar_type() == torch::headeronly::ScalarType::Long && draw->dim() == 1 &&
-                      draw->size(0) == 2 && draw->is_cpu(),
-                  "fpdet: draw: expected an int64 CPU tensor of 2 elements (seed, counter)");
+                      draw->size(0) == 2 && (draw->is_cpu() || beside),
+                  "fpdet: draw: expected an int64 tensor of 2 elements (seed, counter), on the CPU "
+                  "or on the operands' device");
   const auto* values = static_cast<const int64_t*>(draw->const_data_ptr());
-  result.seed = static_cast<uint64_t>(values[0]);
-  result.counter = static_cast<uint64_t>(values[draw->stride(0)]);
+  if (beside) {
+    STD_TORCH_CHECK(draw->stride(0) == 1, "fpdet: draw: expected stride 1, got ", draw->stride(0));
+    result.on_device = values;
+  } else {
+    result.seed = static_cast<uint64_t>(values[0]);
+    result.counter = static_cast<uint64_t>(values[draw->stride(0)]);
+  }
   return result;
 }
 

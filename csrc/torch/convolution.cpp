@@ -7,6 +7,7 @@
 #include <algorithm>
 
 #include "../core/conv.h"
+#include "../cuda/ops.h"
 #include "contraction.h"
 
 namespace fpdet::torch_ops {
@@ -88,8 +89,12 @@ Tensor new_result(const Tensor& like, const Sizes& sizes, bool channels_last) {
   const auto format = !channels_last      ? MemoryFormat::Contiguous
                       : sizes.size() == 5 ? MemoryFormat::ChannelsLast3d
                                           : MemoryFormat::ChannelsLast;
-  return torch::stable::empty(sizes, like.scalar_type(), std::nullopt, like.device(), std::nullopt,
-                              format);
+  int64_t bytes = like.element_size();
+  for (const int64_t size : sizes) bytes *= size;
+  return allocated("a result", bytes, [&] {
+    return torch::stable::empty(sizes, like.scalar_type(), std::nullopt, like.device(),
+                                std::nullopt, format);
+  });
 }
 
 Sizes result_sizes(int64_t first, int64_t second, const Sizes& spatial) {
@@ -101,7 +106,8 @@ Sizes result_sizes(int64_t first, int64_t second, const Sizes& spatial) {
 void set_bias(cpu::ContractionCall& call, const std::optional<Tensor>& bias, const Tensor& first,
               int64_t channels) {
   if (!bias.has_value()) return;
-  check_cpu(*bias, "bias");
+  check_device(*bias, "bias");
+  check_same_device(first, "input", *bias, "bias");
   check_same_scalar(first, "input", *bias, "bias");
   STD_TORCH_CHECK(bias->dim() == 1 && bias->size(0) == channels, "fpdet: bias: expected shape [",
                   channels, "], got ", bias->dim(), " dimensions of ", bias->numel(), " elements");
@@ -110,8 +116,9 @@ void set_bias(cpu::ContractionCall& call, const std::optional<Tensor>& bias, con
 }
 
 void check_operands(const Tensor& a, const char* a_name, const Tensor& b, const char* b_name) {
-  check_cpu(a, a_name);
-  check_cpu(b, b_name);
+  check_device(a, a_name);
+  check_device(b, b_name);
+  check_same_device(a, a_name, b, b_name);
   check_same_scalar(a, a_name, b, b_name);
   STD_TORCH_CHECK(a.dim() == b.dim() && a.dim() >= 3 && a.dim() <= 2 + kAxes, "fpdet: ", b_name,
                   ": expected as many dimensions as ", a_name, " (3 to 5), got ", b.dim(), " and ",
@@ -133,12 +140,12 @@ Tensor convolution(const Tensor& input, const Tensor& weight, std::optional<Tens
                                    is_channels_last(input) || is_channels_last(weight));
   auto call = call_for(
       forward_contraction(shape, strides_of(input), strides_of(weight), strides_of(result)),
-      arithmetic_from(arithmetic), draw, pass_tag, batch_offset, scalar_of(input, "input"));
+      arithmetic_from(arithmetic), draw, pass_tag, batch_offset, scalar_of(input, "input"), &result);
   set_bias(call, bias, input, out_channels);
   call.left = weight.const_data_ptr();
   call.right = input.const_data_ptr();
   call.out = result.mutable_data_ptr();
-  run(call);
+  run(call, result);
   return result;
 }
 
@@ -163,7 +170,7 @@ Tensor convolution_grad_input(const Tensor& grad_output, const Tensor& weight,
                                   strides_of(result), residue);
   };
   auto call =
-      call_for(problem(0), arithmetic_from(arithmetic), draw, pass_tag, batch_offset, scalar);
+      call_for(problem(0), arithmetic_from(arithmetic), draw, pass_tag, batch_offset, scalar, &result);
   for (int64_t residue = 1; residue < grad_input_residues(shape); ++residue) {
     call.rest.push_back(problem(residue));
   }
@@ -171,7 +178,7 @@ Tensor convolution_grad_input(const Tensor& grad_output, const Tensor& weight,
   call.left = weight.const_data_ptr();
   call.right = grad_output.const_data_ptr();
   call.out = result.mutable_data_ptr();
-  run(call);
+  run(call, result);
   return result;
 }
 
@@ -190,17 +197,17 @@ Tensor convolution_grad_weight(const Tensor& grad_output, const Tensor& input, S
                  is_channels_last(input) || is_channels_last(grad_output));
   auto call = call_for(grad_weight_contraction(shape, strides_of(grad_output), strides_of(input),
                                                strides_of(result)),
-                       arithmetic_from(arithmetic), draw, pass_tag, 0, scalar_of(input, "input"));
+                       arithmetic_from(arithmetic), draw, pass_tag, 0, scalar_of(input, "input"), &result);
   call.left = grad_output.const_data_ptr();
   call.right = input.const_data_ptr();
   call.out = result.mutable_data_ptr();
-  run(call);
+  run(call, result);
   return result;
 }
 
 Tensor channel_sum(const Tensor& grad_output, std::string arithmetic, std::optional<Tensor> draw,
                    int64_t pass_tag) {
-  check_cpu(grad_output, "grad_output");
+  check_device(grad_output, "grad_output");
   STD_TORCH_CHECK(grad_output.dim() >= 2 && grad_output.dim() <= 2 + kAxes,
                   "fpdet: grad_output: expected 2 to 5 dimensions, got ", grad_output.dim());
   const Scalar scalar = scalar_of(grad_output, "grad_output");
@@ -212,11 +219,11 @@ Tensor channel_sum(const Tensor& grad_output, std::string arithmetic, std::optio
   const Tensor result = new_result(grad_output, {shape.out_channels}, false);
   // Fused or not, nothing but the additions is rounded: the terms are not products.
   auto call = call_for(channel_sum_contraction(shape, strides_of(grad_output), 1),
-                       arithmetic_from(arithmetic), draw, pass_tag, 0, scalar);
-  call.left = one_of(scalar);
+                       arithmetic_from(arithmetic), draw, pass_tag, 0, scalar, &result);
+  call.left = one_of(scalar, &result);
   call.right = grad_output.const_data_ptr();
   call.out = result.mutable_data_ptr();
-  run(call);
+  run(call, result);
   return result;
 }
 
@@ -252,19 +259,38 @@ bool convolution_has_kernel(std::string dtype, std::string arithmetic) {
   return cpu::fast_contraction_covers(call_for(Contraction{}, arithmetic_from(arithmetic),
                                                std::nullopt, 0, 0, scalar_named(dtype)));
 }
+bool convolution_has_cuda_kernel([[maybe_unused]] std::string dtype,
+                                 [[maybe_unused]] std::string arithmetic) {
+#if defined(FPDET_HAS_CUDA)
+  return cuda::contraction_has_kernel(
+      call_for(Contraction{}, arithmetic_from(arithmetic), std::nullopt, 0, 0,
+               scalar_named(dtype)));
+#else
+  return false;
+#endif
+}
 
 }  // namespace
 
 STABLE_TORCH_LIBRARY_IMPL(fpdet, CompositeExplicitAutograd, m) {
   m.impl("convolution_has_kernel", TORCH_BOX(&convolution_has_kernel));
+  m.impl("convolution_has_cuda_kernel", TORCH_BOX(&convolution_has_cuda_kernel));
 }
 
-STABLE_TORCH_LIBRARY_IMPL(fpdet, CPU, m) {
-  m.impl("convolution", TORCH_BOX(&convolution));
-  m.impl("convolution_grad_input", TORCH_BOX(&convolution_grad_input));
-  m.impl("convolution_grad_weight", TORCH_BOX(&convolution_grad_weight));
-  m.impl("convolution_gradients", TORCH_BOX(&convolution_gradients));
+// The same functions for every device: run() tells them apart.
+#define FPDET_OPS(m)                                                      \
+  m.impl("convolution", TORCH_BOX(&convolution));                         \
+  m.impl("convolution_grad_input", TORCH_BOX(&convolution_grad_input));   \
+  m.impl("convolution_grad_weight", TORCH_BOX(&convolution_grad_weight)); \
+  m.impl("convolution_gradients", TORCH_BOX(&convolution_gradients));     \
   m.impl("channel_sum", TORCH_BOX(&channel_sum));
+
+STABLE_TORCH_LIBRARY_IMPL(fpdet, CPU, m){FPDET_OPS(m)}
+#if defined(FPDET_HAS_CUDA)
+STABLE_TORCH_LIBRARY_IMPL(fpdet, CUDA, m) {
+  FPDET_OPS(m)
 }
+#endif
+#undef FPDET_OPS
 
 }  // namespace fpdet::torch_ops

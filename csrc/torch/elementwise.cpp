@@ -8,6 +8,7 @@
 
 #include <algorithm>
 
+#include "../cuda/ops.h"
 #include "check.h"
 #include "elementwise.h"
 #include "layout.h"
@@ -15,15 +16,47 @@
 namespace fpdet::torch_ops {
 namespace {
 
-void run(const cpu::RoundCall& call) {
+/// Elements of a call under a rounding, for a GPU's errors.
+[[maybe_unused]] std::string describe(int64_t count, const std::string& rounding,
+                                      const Format& format) {
+  return std::to_string(count) + " elements, under '" + rounding + "' in " + to_string(format);
+}
+
+// `where` a call's elements lie.
+void run(const cpu::RoundCall& call, [[maybe_unused]] const Tensor& where) {
+#if defined(FPDET_HAS_CUDA)
+  if (where.is_cuda()) {
+    return on_gpu(
+        where, [&] { return describe(call.count, to_string(call.rounding), call.format); },
+        [&](const cuda::Surroundings& gpu) { cuda::round(call, gpu); });
+  }
+#endif
   if (elementwise_kernels_in_use() && cpu::fast_round_covers(call)) {
     cpu::fast_round(call, interruptible(kFastSecondsPerElement));
   } else {
     cpu::slow_round(call, interruptible(kSlowSecondsPerElement));
   }
 }
+#if defined(FPDET_HAS_CUDA)
+void run(const AddCall& call, const Tensor& where) {
+  const Arithmetic& a = call.arithmetic;
+  on_gpu(
+      where, [&] { return describe(call.count, to_string(a.rounding), a.format); },
+      [&](const cuda::Surroundings& gpu) { cuda::add(call, gpu); });
+}
+#endif
 /// Not to be interrupted: half a step would be left behind.
-void run(const cpu::SgdCall& call) {
+void run(const cpu::SgdCall& call, [[maybe_unused]] const Tensor& where) {
+#if defined(FPDET_HAS_CUDA)
+  if (where.is_cuda()) {
+    const Arithmetic& a = call.arithmetic;
+    int64_t count = 0;
+    for (const cpu::SgdTensor& tensor : call.tensors) count += tensor.count;
+    return on_gpu(
+        where, [&] { return describe(count, to_string(a.rounding), a.format); },
+        [&](const cuda::Surroundings& gpu) { cuda::sgd(call, gpu); });
+  }
+#endif
   if (elementwise_kernels_in_use() && cpu::fast_sgd_covers(call)) {
     cpu::fast_sgd(call, parallel_for);
   } else {
@@ -43,7 +76,7 @@ void run_into(Tensor result, Call& call, const Tensor* const (&inputs)[Inputs],
   if (alike) {
     for (size_t i = 0; i < Inputs; ++i) *at[i] = inputs[i]->const_data_ptr();
     call.out = result.mutable_data_ptr();
-    return run(call);
+    return run(call, result);
   }
   std::vector<Tensor> copies;
   for (size_t i = 0; i < Inputs; ++i) {
@@ -51,9 +84,30 @@ void run_into(Tensor result, Call& call, const Tensor* const (&inputs)[Inputs],
     *at[i] = copies.back().const_data_ptr();
   }
   call.out = copies[0].mutable_data_ptr();  // element by element: in place
-  run(call);
+  run(call, result);
   torch::stable::copy_(result, copies[0]);
 }
+
+#if defined(FPDET_HAS_CUDA)
+/// a + b rounded in the accumulator's format (event 0), then to the result's (event 1): on the CPU
+/// that is a case of binary (binary.cpp).
+Tensor add_on_gpu(const Tensor& a, const Tensor& b, std::string arithmetic,
+                  std::optional<Tensor> draw, int64_t pass_tag) {
+  check_same_device(a, "a", b, "b");
+  check_same_scalar(a, "a", b, "b");
+  check_same_shape(a, "a", b, "b");
+  const ParsedArithmetic& parsed = arithmetic_from(arithmetic);
+  AddCall call;
+  call.scalar = scalar_of(a, "a");
+  call.arithmetic = parsed.resolve(call.scalar == Scalar::Float64);
+  if (parsed.order.exact()) call.arithmetic.format = format_of(call.scalar);
+  call.draw = draw_from(draw, call.arithmetic.stochastic, pass_tag, 0, &a);
+  const Tensor result = large_empty_like(a);
+  run_into<2>(result, call, {&a, &b}, {&call.a, &call.b},
+              call.arithmetic.rounding == Rounding::Stochastic);
+  return result;
+}
+#endif
 
 cpu::RoundCall round_call(Scalar scalar, const std::string& format, const std::string& rounding) {
   cpu::RoundCall call;
@@ -73,18 +127,19 @@ cpu::RoundCall round_call(Scalar scalar, const std::string& format, const std::s
 /// nothing unless the format has numbers that the dtype lacks.
 void round_out(const Tensor& x, std::string format, std::string rounding,
                std::optional<Tensor> draw, int64_t batch_offset, Tensor out) {
-  check_cpu(x, "x");
-  check_cpu(out, "out");
+  check_device(x, "x");
+  check_device(out, "out");
+  check_same_device(x, "x", out, "out");
   check_same_scalar(x, "x", out, "out");
   check_same_shape(x, "x", out, "out");
   cpu::RoundCall call = round_call(scalar_of(x, "x"), format, rounding);
-  call.draw = draw_from(draw, call.stochastic, kPassRound, batch_offset);
+  call.draw = draw_from(draw, call.stochastic, kPassRound, batch_offset, &x);
   run_into<1>(out, call, {&x}, {&call.x}, call.rounding == Rounding::Stochastic);
 }
 
 Tensor round(const Tensor& x, std::string format, std::string rounding, std::optional<Tensor> draw,
              int64_t batch_offset) {
-  check_cpu(x, "x");
+  check_device(x, "x");
   const Tensor result = large_empty_like(x);
   round_out(x, std::move(format), std::move(rounding), std::move(draw), batch_offset, result);
   return result;
@@ -117,13 +172,14 @@ void sgd_(std::vector<Tensor> params, std::vector<Tensor> grads, std::vector<Ten
   // All checks come before any work: a refused step leaves no parameter changed.
   std::vector<Scalar> scalars;
   for (size_t i = 0; i < params.size(); ++i) {
-    check_cpu(params[i], "params");
-    check_cpu(grads[i], "grads");
+    check_device(params[i], "params");
+    check_same_device(params[0], "params", params[i], "params");
+    check_same_device(params[i], "params", grads[i], "grads");
     check_same_scalar(params[i], "params", grads[i], "grads");
     check_same_shape(params[i], "params", grads[i], "grads");
     scalars.push_back(scalar_of(params[i], "params"));
     if (momentum == 0) continue;
-    check_cpu(buffers[i], "momentum_buffers");
+    check_same_device(params[i], "params", buffers[i], "momentum_buffers");
     check_same_scalar(params[i], "params", buffers[i], "momentum_buffers");
     check_same_shape(params[i], "params", buffers[i], "momentum_buffers");
   }
@@ -138,7 +194,8 @@ void sgd_(std::vector<Tensor> params, std::vector<Tensor> grads, std::vector<Ten
        {Scalar::Float32, Scalar::Float64, Scalar::BFloat16, Scalar::Float16}) {
     cpu::SgdCall call = sgd_call(scalar, parsed);
     call.scalars = {lr, momentum, dampening, weight_decay, rescale, nesterov, maximize, first_step};
-    call.draw = draw_from(draw, parsed.stochastic, kPassSgd, 0);
+    call.draw =
+        draw_from(draw, parsed.stochastic, kPassSgd, 0, params.empty() ? nullptr : params.data());
     for (size_t i = 0; i < params.size(); ++i) {
       if (scalars[i] != scalar) continue;
       cpu::SgdTensor tensor{params[i].numel(), static_cast<uint32_t>(i)};
@@ -159,7 +216,7 @@ void sgd_(std::vector<Tensor> params, std::vector<Tensor> grads, std::vector<Ten
       }
       call.tensors.push_back(tensor);
     }
-    if (!call.tensors.empty()) run(call);
+    if (!call.tensors.empty()) run(call, params[0]);
   }
   for (CopyBack& copy : copies) torch::stable::copy_(copy.to, copy.from);
 }
@@ -170,18 +227,36 @@ bool round_has_kernel(std::string dtype, std::string format, std::string roundin
 bool sgd_has_kernel(std::string dtype, std::string arithmetic) {
   return cpu::fast_sgd_covers(sgd_call(scalar_named(dtype), sgd_arithmetic(arithmetic)));
 }
+bool sgd_has_cuda_kernel([[maybe_unused]] std::string dtype,
+                         [[maybe_unused]] std::string arithmetic) {
+#if defined(FPDET_HAS_CUDA)
+  return cuda::sgd_has_kernel(sgd_call(scalar_named(dtype), sgd_arithmetic(arithmetic)));
+#else
+  return false;
+#endif
+}
 
 }  // namespace
 
-STABLE_TORCH_LIBRARY_IMPL(fpdet, CPU, m) {
-  m.impl("round", TORCH_BOX(&round));
-  m.impl("round_out", TORCH_BOX(&round_out));
+// The same functions for every device: run() tells them apart.
+#define FPDET_OPS(m)                          \
+  m.impl("round", TORCH_BOX(&round));         \
+  m.impl("round_out", TORCH_BOX(&round_out)); \
   m.impl("sgd_", TORCH_BOX(&sgd_));
+
+STABLE_TORCH_LIBRARY_IMPL(fpdet, CPU, m){FPDET_OPS(m)}
+#if defined(FPDET_HAS_CUDA)
+STABLE_TORCH_LIBRARY_IMPL(fpdet, CUDA, m) {
+  FPDET_OPS(m)
+  m.impl("add", TORCH_BOX(&add_on_gpu));
 }
+#endif
+#undef FPDET_OPS
 
 STABLE_TORCH_LIBRARY_IMPL(fpdet, CompositeExplicitAutograd, m) {
   m.impl("round_has_kernel", TORCH_BOX(&round_has_kernel));
   m.impl("sgd_has_kernel", TORCH_BOX(&sgd_has_kernel));
+  m.impl("sgd_has_cuda_kernel", TORCH_BOX(&sgd_has_cuda_kernel));
 }
 
 }  // namespace fpdet::torch_ops

@@ -53,7 +53,7 @@ inline Tensor large_empty_like(const Tensor& t) {
 #if defined(__linux__)
   constexpr uintptr_t kPage = uintptr_t{2} << 20;
   const auto bytes = static_cast<uintptr_t>(t.numel()) * t.element_size();
-  if (bytes >= 4 * kPage && is_dense(result)) {
+  if (result.is_cpu() && bytes >= 4 * kPage && is_dense(result)) {
     const auto address = reinterpret_cast<uintptr_t>(result.mutable_data_ptr());
     const uintptr_t begin = (address + kPage - 1) & ~(kPage - 1);
     const uintptr_t end = (address + bytes) & ~(kPage - 1);

@@ -106,7 +106,7 @@ Tensor matmul(const Tensor& given_a, const Tensor& given_b, std::optional<Tensor
   call.left = b.const_data_ptr();
   call.right = a.const_data_ptr();
   call.out = result.mutable_data_ptr();
-  run(call);
+  run(call, result);
   return result;
 }
 

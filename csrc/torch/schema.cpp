@@ -79,8 +79,11 @@ STABLE_TORCH_LIBRARY(fpdet, m) {
   m.def("unary_functions() -> str[]");
   m.def("unary_covers(str function, str dtype, str arithmetic) -> bool");
   m.def("convolution_has_kernel(str dtype, str arithmetic) -> bool");
+  m.def("convolution_has_cuda_kernel(str dtype, str arithmetic) -> bool");
   m.def("round_has_kernel(str dtype, str format, str rounding) -> bool");
   m.def("binary_has_kernel(str dtype, str operation, str arithmetic) -> bool");
   m.def("sgd_has_kernel(str dtype, str arithmetic) -> bool");
   m.def("adam_has_kernel(str dtype, str arithmetic) -> bool");
+  m.def("sgd_has_cuda_kernel(str dtype, str arithmetic) -> bool");
+  m.def("cuda_architectures() -> str");
 }

@@ -232,7 +232,7 @@ Tensor sum(const Tensor& given_a, std::optional<Tensor> given_b, Sizes dims, boo
   call.left = left;
   call.right = right;
   call.out = result.mutable_data_ptr();
-  run(call);
+  run(call, result);
   return result;
 }
 

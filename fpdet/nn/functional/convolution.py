@@ -189,7 +189,8 @@ def _conv(spatial, input, weight, bias, stride, padding, dilation, groups, arith
         op, spatial, input, weight, bias, stride, padding, dilation, groups, plain=plain
     )
     arithmetic, draw, offset = numbers(op, arithmetic, stream, batch_offset)
-    _slow.warn_once(op, arithmetic, input.dtype, terms, outputs)
+    if not input.is_cuda:
+        _slow.warn_once(op, arithmetic, input.dtype, terms, outputs)
     return _pass("output", spatial, input, weight, bias, attributes, arithmetic, draw, offset, plain)
 
 
@@ -202,7 +203,8 @@ def _conv_transpose(
         op, spatial, input, weight, bias, stride, padding, output_padding, groups, dilation, plain=plain
     )
     arithmetic, draw, offset = numbers(op, arithmetic, stream, batch_offset)
-    _slow.warn_once(op, arithmetic, input.dtype, terms, outputs)
+    if not input.is_cuda:
+        _slow.warn_once(op, arithmetic, input.dtype, terms, outputs)
     return _pass("input", spatial, input, weight, bias, attributes, arithmetic, draw, offset, plain)
 
 

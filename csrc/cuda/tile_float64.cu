@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: MIT
+#include "machine.cuh"
+#include "tile.h"
+
+#define FPDET_TILES(rounding)                                                                    \
+  FPDET_LAUNCHES(fpdet::cuda::TileKernel<fpdet::cuda::TileShapes<double>::Small, double, double, \
+                                         fpdet::Rounding::rounding, true>)                       \
+  FPDET_LAUNCHES(fpdet::cuda::TileKernel<fpdet::cuda::TileShapes<double>::Small, double, double, \
+                                         fpdet::Rounding::rounding, false>)                      \
+  FPDET_LAUNCHES(fpdet::cuda::TileKernel<fpdet::cuda::TileShapes<double>::Pairs, double, double, \
+                                         fpdet::Rounding::rounding, true>)
+
+FPDET_TILES(NearestEven)
+FPDET_TILES(TowardZero)
+FPDET_TILES(Upward)
+FPDET_TILES(Downward)
