@@ -11,8 +11,7 @@ namespace fpdet::torch_ops {
 /// Sets everything but the pointers. `like`: a tensor of the device that the call runs on.
 cpu::ContractionCall call_for(const Contraction& problem, const ParsedArithmetic& arithmetic,
                               const std::optional<Tensor>& draw, int64_t pass_tag,
-                              int64_t batch_offset, Scalar scalar,
-                              const Tensor* like = nullptr);
+                              int64_t batch_offset, Scalar scalar, const Tensor* like = nullptr);
 
 /// Where `result`, which the call writes, lies; by fast kernels where they can, the slow path
 /// otherwise: equal bits.

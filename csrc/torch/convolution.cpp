@@ -140,7 +140,8 @@ Tensor convolution(const Tensor& input, const Tensor& weight, std::optional<Tens
                                    is_channels_last(input) || is_channels_last(weight));
   auto call = call_for(
       forward_contraction(shape, strides_of(input), strides_of(weight), strides_of(result)),
-      arithmetic_from(arithmetic), draw, pass_tag, batch_offset, scalar_of(input, "input"), &result);
+      arithmetic_from(arithmetic), draw, pass_tag, batch_offset, scalar_of(input, "input"),
+      &result);
   set_bias(call, bias, input, out_channels);
   call.left = weight.const_data_ptr();
   call.right = input.const_data_ptr();
@@ -169,8 +170,8 @@ Tensor convolution_grad_input(const Tensor& grad_output, const Tensor& weight,
     return grad_input_contraction(shape, strides_of(grad_output), strides_of(weight),
                                   strides_of(result), residue);
   };
-  auto call =
-      call_for(problem(0), arithmetic_from(arithmetic), draw, pass_tag, batch_offset, scalar, &result);
+  auto call = call_for(problem(0), arithmetic_from(arithmetic), draw, pass_tag, batch_offset,
+                       scalar, &result);
   for (int64_t residue = 1; residue < grad_input_residues(shape); ++residue) {
     call.rest.push_back(problem(residue));
   }
@@ -195,9 +196,10 @@ Tensor convolution_grad_weight(const Tensor& grad_output, const Tensor& input, S
   const Tensor result =
       new_result(input, result_sizes(grad_output.size(1), shape.in_channels, kernel_size),
                  is_channels_last(input) || is_channels_last(grad_output));
-  auto call = call_for(grad_weight_contraction(shape, strides_of(grad_output), strides_of(input),
-                                               strides_of(result)),
-                       arithmetic_from(arithmetic), draw, pass_tag, 0, scalar_of(input, "input"), &result);
+  auto call =
+      call_for(grad_weight_contraction(shape, strides_of(grad_output), strides_of(input),
+                                       strides_of(result)),
+               arithmetic_from(arithmetic), draw, pass_tag, 0, scalar_of(input, "input"), &result);
   call.left = grad_output.const_data_ptr();
   call.right = input.const_data_ptr();
   call.out = result.mutable_data_ptr();
@@ -262,9 +264,8 @@ bool convolution_has_kernel(std::string dtype, std::string arithmetic) {
 bool convolution_has_cuda_kernel([[maybe_unused]] std::string dtype,
                                  [[maybe_unused]] std::string arithmetic) {
 #if defined(FPDET_HAS_CUDA)
-  return cuda::contraction_has_kernel(
-      call_for(Contraction{}, arithmetic_from(arithmetic), std::nullopt, 0, 0,
-               scalar_named(dtype)));
+  return cuda::contraction_has_kernel(call_for(Contraction{}, arithmetic_from(arithmetic),
+                                               std::nullopt, 0, 0, scalar_named(dtype)));
 #else
   return false;
 #endif
