@@ -53,7 +53,8 @@ ASKING = frozenset(  # of EXACT, those that only ask about a tensor
     """
     __get__ __set__ __delete__ __len__ __repr__ __format__ __hash__ __dir__ __setstate__ __reduce_ex__ size dim
     ndimension numel nelement stride storage_offset element_size data_ptr is_contiguous is_floating_point is_complex
-    is_signed is_same_size is_inference is_shared is_pinned is_set_to get_device untyped_storage storage has_names register_hook
+    is_signed is_same_size is_inference is_shared is_pinned is_set_to get_device untyped_storage storage has_names
+    register_hook
     requires_grad_ retain_grad is_tensor is_storage result_type can_cast names grad is_leaf zeros_like ones_like
     empty_like
     """.split()
