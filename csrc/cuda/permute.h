@@ -23,7 +23,7 @@ FPDET_HD inline ElementKey output_key(const Contraction& problem, const Draw& dr
   const Digits col = problem.cols.decode(output % cols);
   const int64_t group = output / (rows * cols);
   return element_key(seed, draw.counter, draw.pass,
-                     static_cast<uint32_t>(draw.batch_offset + problem.out.sample(col)),
+                     static_cast<uint32_t>(draw.batch_offset + problem.out.sample(group, col)),
                      static_cast<uint64_t>(problem.out.element(group, row, col)));
 }
 

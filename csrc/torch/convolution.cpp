@@ -222,7 +222,7 @@ Tensor channel_sum(const Tensor& grad_output, std::string arithmetic, std::optio
   // Fused or not, nothing but the additions is rounded: the terms are not products.
   auto call = call_for(channel_sum_contraction(shape, strides_of(grad_output), 1),
                        arithmetic_from(arithmetic), draw, pass_tag, 0, scalar, &result);
-  call.left = one_of(scalar, &result);
+  call.left = one_of(scalar);
   call.right = grad_output.const_data_ptr();
   call.out = result.mutable_data_ptr();
   run(call, result);

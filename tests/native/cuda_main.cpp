@@ -108,9 +108,17 @@ void elementwise(Scalar scalar, const std::string& words, Failures& failures) {
     EmulatedMachine machine(geometry.multiprocessors, geometry.backwards);
     std::vector<T> expected(kCount), got(kCount);
     AddCall add{scalar,   arithmetic, {5, 6, kPassAdd, 7}, kCount, kCount / 7,
-                x.data(), y.data(),   expected.data()};
-    cpu::slow_add(add, serial);
-    add.out = got.data();
+                x.data(), y.data(),   got.data()};
+    cpu::BinaryCall sum;
+    sum.scalar = scalar;
+    sum.arithmetic = arithmetic;
+    sum.draw = add.draw;
+    sum.count = sum.columns = kCount;
+    sum.per_sample = kCount / 7;
+    sum.a.data = x.data();
+    sum.b.data = y.data();
+    sum.out = expected.data();
+    cpu::slow_binary(sum, serial);
     cuda::add_elements(add, machine);
     failures.expect(same_bits<T>({expected}, {got}), "add " + words);
 
