@@ -44,8 +44,11 @@ class Record:
         self._arriving = []  # in the backward pass that is running
         self._total = None  # of the passes since `take`
         self.refusals = []
+        earlier = _records.get(id(parameter))
+        if earlier is not None:
+            earlier.close()
         _records[id(parameter)] = self
-        self._hook = parameter.register_hook(self._arrived)
+        self._hook = parameter.register_hook(_hook_of(weakref.ref(self)))
 
     def close(self):
         self._hook.remove()
@@ -95,6 +98,16 @@ class Record:
         if not grad.any() and self._rounded(self._total, grad).any():
             return None
         return self._total
+
+
+def _hook_of(record):
+    """It does not keep the record alive."""
+
+    def arrived(grad):
+        found = record()
+        return None if found is None else found._arrived(grad)
+
+    return arrived
 
 
 def watching():

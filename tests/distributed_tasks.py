@@ -205,6 +205,24 @@ def refusals(rank, size):
     return found
 
 
+def lifetimes(rank, size):
+    """Gradients of one model: registered twice; then without its wrapper."""
+    model = nn.Linear(4, 3)
+    found = []
+    for _ in range(2):
+        ddp = DistributedDataParallel(model)
+        state = distributed.register(ddp, EXACT)
+        model.zero_grad()
+        with fpdet.arithmetic(EXACT):
+            ddp(torch.ones(2, 4)).sum().backward()
+        found.append(fpdet.digest([p.grad for p in model.parameters()]))
+    state.close()
+    model.zero_grad()
+    model(torch.ones(2, 4)).sum().backward()  # torch's own
+    found.append(fpdet.digest([p.grad for p in model.parameters()]))
+    return found
+
+
 def dies(rank, size, victim, step):
     """What the others see when `victim` dies in the middle of a step."""
     model = nn.Linear(4, 3)

@@ -103,6 +103,11 @@ def test_what_cannot_join_exactly_raises(refusals, name):
     assert parameter in message and reason in message, message
 
 
+def test_registering_again_and_closing():
+    ((first, second, closed),) = workers.run(tasks.lifetimes, 1)
+    assert first == second == closed  # sums of ones: every order is exact
+
+
 @pytest.mark.parametrize("victim", [0, 1])
 def test_a_dead_worker_is_named(victim):
     answers = workers.run(tasks.dies, 3, victim, 1, silent=[victim])

@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "../core/environment.h"
+#include "../core/exact_stages.h"
 #include "dispatch.h"
 
 namespace fpdet::cpu {
@@ -211,6 +212,14 @@ bool add_parts(const PartialParts& parts, int64_t output, ExactSum& sum) {
   return any;
 }
 
+/// The partial of the whole where few additions suffice; false where they do not.
+bool carry_parts(const PartialParts& parts, int64_t output, Partial& partial) {
+  CarriedSum<double> carried;
+  const double* at = parts.planes + output;
+  for (int64_t i = 0; i < parts.parts * parts.numbers; ++i, at += parts.outputs) carried.add(*at);
+  return partial_of(carried, partial);
+}
+
 }  // namespace
 
 void merge_partials(const PartialParts& parts, PartialTable& table,
@@ -219,7 +228,9 @@ void merge_partials(const PartialParts& parts, PartialTable& table,
     const EnvironmentGuard guard(Rounding::NearestEven);
     const auto sum = std::make_unique<ExactSum>();
     for (int64_t i = begin; i < end; ++i) {
-      table.set(i, add_parts(parts, i, *sum) ? partial_of(*sum) : Partial{});
+      Partial partial;
+      if (!carry_parts(parts, i, partial) && add_parts(parts, i, *sum)) partial = partial_of(*sum);
+      table.set(i, partial);
     }
   });
 }
@@ -231,8 +242,14 @@ void round_partials(const PartialParts& parts, Rounding rounding, Scalar scalar,
     const auto sum = std::make_unique<ExactSum>();
     with_scalar(scalar, [&]<class T>(T) {
       for (int64_t i = begin; i < end; ++i) {
-        const bool any = add_parts(parts, i, *sum);
-        store(any ? sum->round(kFormatOf<T>, rounding) : 0.0, static_cast<T*>(out)[i]);
+        Partial partial;
+        double whole = 0.0;
+        if (carry_parts(parts, i, partial) && partial.count == 2) {
+          whole = round_pair(partial.numbers[0], partial.numbers[1], kFormatOf<T>, rounding, {}, 0);
+        } else if (add_parts(parts, i, *sum)) {
+          whole = sum->round(kFormatOf<T>, rounding);
+        }
+        store(whole, static_cast<T*>(out)[i]);
       }
     });
   });
