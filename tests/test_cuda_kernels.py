@@ -146,3 +146,11 @@ def test_the_check_of_machine_code_sees_a_contraction_a_rounding_and_local_memor
     assert "FFMA: expected FFMA.RZ" in contracted
     local = objections(next(v for k, v in code.items() if "local" in k), "f", "", False, False)
     assert any("local memory" in text for text in local)
+
+
+@needs_nvcc
+def test_the_cuda_runtime_stays_inside_the_library():
+    """Its names are those of torch's: bound to the wrong one, half of a call would go to each."""
+    assert (plan.cuda_toolkit(plan.cuda_compiler()) / "include" / "cuda_runtime.h").exists()
+    exported = run(["nm", "-D", "--defined-only", ROOT / "fpdet" / "_C.so"]).stdout
+    assert not re.findall(r" [TWDB] (_*cuda\w+)", exported)

@@ -168,7 +168,8 @@ def torch_library(plan: Plan, target: Path) -> Path:
         objects += [plan.compile(source, [*HOST_FLAGS, *_includes()]) for source in _sources("cuda")]
         objects += [plan.compile(source, cuda_flags(), compiler=nvcc) for source in _sources("cuda", "*.cu")]
         folders = [f"-L{cuda_toolkit(nvcc) / name}" for name in ("lib64", "lib")]
-        libraries += [*folders, "-lcudart_static", "-ldl", "-lrt", "-lpthread"]
+        # Hidden: names that torch's own CUDA runtime has too must not be bound to that one.
+        libraries += [*folders, "-lcudart_static", "-Wl,--exclude-libs,libcudart_static.a", "-ldl", "-lrt", "-lpthread"]
     return plan.link(target, objects, libraries)
 
 

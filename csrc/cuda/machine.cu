@@ -18,15 +18,9 @@ int attribute(cudaDeviceAttr name, int device) {
 }  // namespace
 
 Machine::Machine(const Surroundings& surroundings) : surroundings_(surroundings) {
-  if (cudaGetDevice(&before_) != cudaSuccess) before_ = -1;
   check(static_cast<int>(cudaSetDevice(surroundings.device)));
   multiprocessors_ = attribute(cudaDevAttrMultiProcessorCount, surroundings.device);
   if (multiprocessors_ < 1) multiprocessors_ = 1;
-}
-
-Machine::~Machine() {
-  if (before_ >= 0) cudaSetDevice(before_);
-  cudaGetLastError();  // whatever it was, it has been thrown
 }
 
 void Machine::check(int status) {

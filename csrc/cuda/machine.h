@@ -20,12 +20,12 @@ struct Surroundings {
   std::function<std::string()> describe;
 };
 
-/// Makes the surroundings' device the current one of this library's CUDA runtime while it lives.
-/// Nothing here waits for the device.
+/// Makes the surroundings' device the current one of this library's CUDA runtime, and leaves it so:
+/// whoever surrounds the call has a guard of its own. Nothing here waits for the device.
 class Machine {
  public:
   explicit Machine(const Surroundings& surroundings);
-  ~Machine();
+  ~Machine() = default;
   Machine(const Machine&) = delete;
   Machine& operator=(const Machine&) = delete;
 
@@ -44,7 +44,6 @@ class Machine {
 
   const Surroundings& surroundings_;
   int64_t multiprocessors_ = 1;
-  int before_ = -1;
 };
 
 /// Blocks for `count` items of one thread each: no more than fill the machine a few times.
