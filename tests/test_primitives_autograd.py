@@ -187,7 +187,7 @@ WRONG = [
         "expected one, or those of forward, grad_input and grad_weight",
     ),
     ("binary", (x, x, "add", f"{A} | {A} | wrong", None, 0, 0), "arithmetic: expected .* got 'wrong'"),
-    ("binary", (x, x, "add", A, torch.zeros(3), 0, 0), "draw: expected an int64 CPU tensor of 2 elements"),
+    ("binary", (x, x, "add", A, torch.zeros(3), 0, 0), "draw: expected an int64 tensor of 2 elements"),
     ("sum", (x, None, [2], False, *END), r"dims: expected numbers in \[-2, 1\], got 2"),
     ("sum", (x, None, [0, -2], False, *END), "dims: expected each dimension once"),
     ("sum", (x, w, [0], False, *END), "b: expected a shape that can be broadcast"),
