@@ -39,7 +39,7 @@ class _Watching(_context.arithmetic):
         floats = _table.floats(args) or _table.floats((kwargs or {}).values())
         if kind == "covered" and (floats or name in _table.RANDOM):
             self.seen[_table.name_of(function), COVERED] += 1
-        elif kind.startswith("exact") and floats and name not in _table.ASKING:
+        elif kind.startswith("exact") and floats and name not in _table.ASKING and not name.startswith("is_"):
             self.seen[_table.name_of(function), EXACT] += 1
         return super().__torch_function__(function, types, args, kwargs)
 

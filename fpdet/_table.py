@@ -453,7 +453,7 @@ def _index():
             continue
         if name in _COVERED:
             found[function] = ("covered", _COVERED[name], name)
-        elif name in EXACT:
+        elif name in EXACT or name.startswith("is_"):
             found[function] = ("exact", None, name)
         elif name in EXACT_HERE:
             found[function] = ("exact here", None, name)
@@ -466,10 +466,11 @@ def _index():
 def table():
     """torch function -> (kind, adapter, name), of all functions that torch lets a mode see."""
     found = _index()
-    for name in sorted(EXACT | EXACT_HERE):  # some methods are not in torch's list
+    questions = {name for name in dir(torch.Tensor) if name.startswith("is_")}
+    for name in sorted(EXACT | EXACT_HERE | questions):  # some methods are not in torch's list
         function = getattr(torch.Tensor, name, None)
         if callable(function) and type(function) is not _PROPERTY:
-            found.setdefault(function, ("exact" if name in EXACT else "exact here", None, name))
+            found.setdefault(function, ("exact here" if name in EXACT_HERE else "exact", None, name))
     for name in _OTHER_ARGUMENTS:
         found.pop(getattr(torch, name), None)
     for module in (torch, torch.Tensor):
