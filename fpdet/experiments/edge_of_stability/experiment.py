@@ -120,8 +120,8 @@ class EdgeOfStability(Experiment):
         )
         text = (
             f"{summary['train_images']} images of {summary['data']}, full batch, {summary['steps']} steps. Sharpness "
-            "is the largest eigenvalue of the Hessian of the loss without the weight decay's share; it is reached where, "
-            "having been below, it first is 2/lr - wd or more. The loss is that without the decay's share too. "
+            "is the largest eigenvalue of the Hessian of the loss without the weight decay's share; it is reached "
+            "where, having been below, it first is 2/lr - wd or more. The loss is that without the decay's share too. "
             f"Not fpdet's, but torch's bits: {', '.join(summary['torch_ops'])}."
         )
         return [("What ran", text), ("Runs", (headings, rows))]
