@@ -23,7 +23,11 @@ def _training(summary, curves):
             t = [row["iteration"] for row in rows]
             if name == variant:
                 axes[0].plot(
-                    t, [row["loss"] for row in rows], color=plots.colour(index), lw=1, label=f"lr {run['lr']:g}"
+                    t,
+                    [min(row["loss"], 1e6) for row in rows],
+                    color=plots.colour(index),
+                    lw=1,
+                    label=f"lr {run['lr']:g}",
                 )
             axes[1].plot(
                 t,
@@ -32,7 +36,9 @@ def _training(summary, curves):
                 lw=1.1,
                 ls="-" if name == variant else ":",
             )
-    plots.dress(axes[0], f"Loss ({variant.split()[0]})", "iteration", "loss", legend=True, yscale="log")
+    plots.dress(
+        axes[0], f"Loss ({variant.split()[0]})", "iteration", "loss", legend=True, yscale="log", ylim=(0.1, 1e4)
+    )
     title = "k = 1 against the twin" + (f" (dotted: {names[1].split()[0]})" if len(names) > 1 else "")
     plots.dress(axes[1], title, "iteration", "relative L1, moving average", yscale="log", ylim=(1e-18, 4))
     runs = [run for run in summary["runs"] if run["variant"] == variant and not isinstance(run["curvature_mean"], str)]
