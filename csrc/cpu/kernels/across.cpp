@@ -31,7 +31,9 @@ void plan_across(Task& task) {
   task.tile_panels = tile;  // outputs
   task.col_tiles = ceil_div(row, tile);
   task.items = rows * task.col_tiles;
-  task.scratch_bytes = aligned(task.depth * tile * static_cast<int64_t>(sizeof(T)));
+  // Whole vectors, also where a tile is a part of one; and a level for the sum of no runs.
+  const int64_t lanes = ceil_div(tile, kLanes<T>) * kLanes<T>;
+  task.scratch_bytes = aligned(at_least(task.depth, 1) * lanes * static_cast<int64_t>(sizeof(T)));
 }
 
 template <class T, class S>
