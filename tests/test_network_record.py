@@ -23,7 +23,7 @@ def summary():
 def test_readme_prints_the_recorded_digest():
     found = summary()
     text = (ROOT / "README.md").read_text()
-    assert found["digest"] in text
+    assert found["trained"] in text
     assert f"after {found['steps']} steps" in text
 
 
@@ -34,7 +34,7 @@ def test_every_way_gave_that_digest_and_the_controls_did_not():
     assert len(ways) >= 7
     for row in ways:
         assert row["digest"] == found["digests"][row["steps"] - 1], row["way"]
-    assert all(row["digest"] != found["digest"] for row in found["rows"] if row["group"] != "fpdet")
+    assert all(row["digest"] != found["trained"] for row in found["rows"] if row["group"] != "fpdet")
 
 
 @pytest.mark.skipif(not FASHION.is_dir(), reason="needs Fashion-MNIST in /usr/share/datasets (dataset-fashion-mnist)")

@@ -79,7 +79,7 @@ class Network(Experiment):
             "arithmetic": settings.arithmetic,
             "batch": settings.batch,
             "steps": settings.steps,
-            "digest": first[-1],
+            "trained": first[-1],
             "digests": first,
             "rows": rows,
         }
@@ -118,7 +118,7 @@ class Network(Experiment):
         text = (
             f"{summary['net']} of width {summary['width']} on {summary['data']}, batch {summary['batch']}, arithmetic "
             f"{summary['arithmetic']}. Digest of all weights and running statistics after {summary['steps']} steps: "
-            f"{summary['digest']}. fpdet's ways and the controls are compared with the first way, torch's own with its "
+            f"{summary['trained']}. fpdet's ways and the controls are compared with the first way, torch's own with its "
             f"first."
         )
         return [("What ran", text), ("Ways", (("way", "group", "steps", "digest", "differs from the first"), rows))]
@@ -136,7 +136,7 @@ class Network(Experiment):
         torch_text = (
             f"torch's deterministic mode: {', '.join(moved)} differ" if moved else "torch's own did not differ here"
         )
-        return True, f"{ways} ways, one digest {summary['digest']}; the controls differ; {torch_text}"
+        return True, f"{ways} ways, one digest {summary['trained']}; the controls differ; {torch_text}"
 
 
 EXPERIMENT = Network()
