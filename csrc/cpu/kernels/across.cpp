@@ -31,7 +31,8 @@ void plan_across(Task& task) {
   task.tile_panels = tile;  // outputs
   task.col_tiles = ceil_div(row, tile);
   task.items = rows * task.col_tiles;
-  task.scratch_bytes = aligned(task.depth * tile * static_cast<int64_t>(sizeof(T)));
+  const int64_t lanes = ceil_div(tile, kLanes<T>) * kLanes<T>;  // of a part of a vector too, all
+  task.scratch_bytes = aligned(task.depth * lanes * static_cast<int64_t>(sizeof(T)));
 }
 
 template <class T, class S>
