@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from fpdet.experiments import config, data, load
+from fpdet.experiments import load
 
 ROOT = Path(__file__).parents[1]
 RECORD = ROOT / "docs" / "experiments" / "network-laptop"

@@ -118,8 +118,8 @@ class Network(Experiment):
         text = (
             f"{summary['net']} of width {summary['width']} on {summary['data']}, batch {summary['batch']}, arithmetic "
             f"{summary['arithmetic']}. Digest of all weights and running statistics after {summary['steps']} steps: "
-            f"{summary['trained']}. fpdet's ways and the controls are compared with the first way, torch's own with its "
-            f"first."
+            f"{summary['trained']}. fpdet's ways and the controls are compared with the first way, torch's own with "
+            "its first."
         )
         return [("What ran", text), ("Ways", (("way", "group", "steps", "digest", "differs from the first"), rows))]
 
