@@ -5,6 +5,8 @@
 
 #include <cstdint>
 
+#include "../../core/config.h"
+
 namespace fpdet::cpu {
 
 using AdamKernel = void (*)(const void* task, const void* tensor, int64_t begin, int64_t end);

@@ -4,6 +4,8 @@
 
 #include <cstdint>
 
+#include "../../core/config.h"
+
 namespace fpdet::cpu {
 
 /// state(row, column) takes up left(row, t) * right(t, column) for all t.

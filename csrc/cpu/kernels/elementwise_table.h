@@ -5,6 +5,7 @@
 
 #include <cstdint>
 
+#include "../../core/config.h"
 #include "binary_row.h"
 
 namespace fpdet::cpu {

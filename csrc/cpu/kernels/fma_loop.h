@@ -6,6 +6,8 @@
 
 #include <cstdint>
 
+#include "../../core/config.h"
+
 // Defined by fma_loop.cpp, compiled once per name.
 namespace fpdet {
 inline namespace FPDET_TARGET {}

@@ -5,6 +5,8 @@
 
 #include <cstdint>
 
+#include "../../core/config.h"
+
 namespace fpdet::cpu {
 
 using UnaryKernel = void (*)(const void* task, int64_t begin, int64_t end);

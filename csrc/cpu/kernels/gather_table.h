@@ -5,6 +5,8 @@
 
 #include <cstdint>
 
+#include "../../core/config.h"
+
 namespace fpdet::cpu {
 
 struct GatherKernels {
