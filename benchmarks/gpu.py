@@ -94,8 +94,13 @@ def fpdet_calls(problem, tensors, text):
     }
 
 
+def cudnn(benchmark=False):
+    """cuDNN's flags of every row, as a context: they may be frozen outside of one."""
+    return torch.backends.cudnn.flags(enabled=True, benchmark=benchmark, deterministic=True, allow_tf32=False)
+
+
 def torch_calls(problem, tensors):
-    """{pass: {way: call}} of torch's."""
+    """{pass: {way: (call, cudnn.benchmark)}} of torch's."""
     x, w, grad = tensors
     geometry = (problem.stride, problem.padding, problem.dilation)
 
@@ -110,16 +115,8 @@ def torch_calls(problem, tensors):
         "grad_weight": lambda: backward([False, True, False]),
     }
 
-    def with_benchmark(call, value):
-        def run():
-            torch.backends.cudnn.benchmark = value
-            return call()
-
-        return run
-
     ways = {
-        name: {f"cudnn benchmark={value}": with_benchmark(call, value) for value in (True, False)}
-        for name, call in plain.items()
+        name: {f"cudnn benchmark={value}": (call, value) for value in (True, False)} for name, call in plain.items()
     }
     if problem.groups == 1:
         flat = w.reshape(w.shape[0], -1)
@@ -128,16 +125,17 @@ def torch_calls(problem, tensors):
             columns = torch_functional.unfold(x, problem.kernel, problem.dilation, problem.padding, problem.stride)
             return flat @ columns
 
-        ways["forward"]["unfold and matmul"] = by_matmul
+        ways["forward"]["unfold and matmul"] = (by_matmul, False)
     return ways
 
 
 def baseline(ways, device, repeats):
     """Of one pass: every way's time and kernels, the fastest without Winograd, the fastest of all."""
     measured = []
-    for way, call in ways.items():
-        taken = seconds(call, device, repeats)
-        names = kernel_names(call, device)
+    for way, (call, benchmark) in ways.items():
+        with cudnn(benchmark):
+            taken = seconds(call, device, repeats)
+            names = kernel_names(call, device)
         winograd = any("winograd" in name.lower() for name in names)
         measured.append({"way": way, "seconds": taken, "kernels": names, "winograd": winograd})
     ordered = [row for row in measured if not row["winograd"]]
@@ -262,9 +260,9 @@ def training_step(device, quick):
 def record(device, quick):
     """Everything, as it is written."""
     torch.backends.cuda.matmul.allow_tf32 = False
-    torch.backends.cudnn.allow_tf32 = False
-    torch.backends.cudnn.deterministic = True
     measured_peaks = peaks(device, quick)
+    with cudnn():
+        step = training_step(device, quick)
     return {
         **device_facts(device),
         "cuda": torch.version.cuda,
@@ -273,7 +271,7 @@ def record(device, quick):
         "commit": fpdet.build_info()["commit"],
         "peaks": measured_peaks,
         "sgd": sgd(device, quick, measured_peaks),
-        "resnet20_step": training_step(device, quick),
+        "resnet20_step": step,
         "convolutions": list(convolutions(device, quick, measured_peaks)),
     }
 

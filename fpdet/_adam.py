@@ -2,68 +2,18 @@
 
 import torch
 
-from fpdet import _check, _library, _stream  # noqa: F401  (registers the ops)
-from fpdet._arithmetic import as_single
 from fpdet._power import power
+from fpdet._stated import Stated, draw
 
-_ONE_FORM = ("fused", "differentiable", "capturable")
 
+class _Adam(Stated):
+    """What Adam and AdamW share."""
 
-class _Stated:
-    """What Adam and AdamW have beyond torch's."""
+    _one_form = ("fused", "differentiable", "capturable")
 
-    def _begin(self, arithmetic, **options):
-        self._arithmetic = arithmetic
-        for name in _ONE_FORM:
-            _refuse(name, options.get(name))
-
-    def add_param_group(self, param_group):
-        """As torch; the group may name its own `arithmetic`."""
-        if isinstance(param_group, dict):
-            param_group.setdefault("arithmetic", self._arithmetic)
-            _normalise(param_group)
-        super().add_param_group(param_group)
-
-    def __getstate__(self):
-        return {**super().__getstate__(), "_arithmetic": self._arithmetic}
-
-    def __setstate__(self, state):
-        super().__setstate__(state)
-        for group in self.param_groups:
-            group.setdefault("arithmetic", self._arithmetic)
-            _normalise(group)
-
-    @torch.no_grad()
-    def step(self, closure=None):
-        """One step; `closure` reevaluates the model and returns the loss.
-
-        Every check of parameters, gradients and options comes before the first update.
-        """
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
-        checked = [(group, self._with_gradients(group)) for group in self.param_groups]
-        for group, pairs in checked:
-            self._step_group(group, pairs)
-        return loss
-
-    def _with_gradients(self, group):
-        """The (parameter, gradient) pairs of a group, checked."""
-        for name in _ONE_FORM:
-            _refuse(name, group.get(name))
-        for name, value in (("lr", group["lr"]), *(("betas", beta) for beta in group["betas"])):
-            if isinstance(value, torch.Tensor) and value.requires_grad:
-                raise NotImplementedError(f"{name}: expected no gradient through it, got requires_grad=True")
-        pairs = [(p, grad) for p in group["params"] if (grad := p.grad) is not None]
-        plain = _check.nothing_unusual()
-        for p, grad in pairs:
-            if plain and _check.is_plain(p, grad):
-                continue
-            if grad.is_sparse:
-                raise RuntimeError("grad: expected a dense tensor, got a sparse one; use .to_dense()")
-            _check.tensors(f"{type(self).__name__}.step", params=p, grad=grad)
-        return pairs
+    @staticmethod
+    def _numbers(group):
+        return (("lr", group["lr"]), *(("betas", beta) for beta in group["betas"]))
 
     def _step_group(self, group, pairs):
         batches = {}  # number of the step -> what the op takes
@@ -107,40 +57,16 @@ def _update(group, number, params, grads, averages, squares, largest):
         bool(group["decoupled_weight_decay"]),
         bool(group["maximize"]),
         group["arithmetic"],
-        _draw(group),
+        draw(group),
     )
     torch.autograd.graph.increment_version([*params, *averages, *squares, *largest])
 
 
-def _draw(group):
-    if "counter" not in group:
-        return None
-    draw = _stream.new(group["seed"], group["counter"])
-    group["counter"] += 1
-    return draw
-
-
-def _normalise(group):
-    """Words and numbers instead of objects, so that a state_dict loads with weights_only=True."""
-    arithmetic = as_single(group["arithmetic"])
-    if not arithmetic.order.is_tree:
-        raise ValueError(f"arithmetic: an Adam step sums nothing, got order {str(arithmetic.order)!r}")
-    group["arithmetic"] = arithmetic.text
-    if arithmetic.draws:
-        group.setdefault("seed", arithmetic.seed)
-        group.setdefault("counter", 0)
-
-
-def _refuse(name, value):
-    if value:
-        raise NotImplementedError(f"{name}: expected {'False or None' if name == 'fused' else 'False'}, got {value}")
-
-
-class Adam(_Stated, torch.optim.Adam):
+class Adam(_Adam, torch.optim.Adam):
     """torch.optim.Adam with ``arithmetic=``; state_dict interchangeable with torch's.
 
-    Per element, every operation rounded by `arithmetic` (docs/semantics.md, "Adam"): under nearest_even the bits are
-    those of ``torch.optim.Adam(foreach=False)``.
+    Per element, every operation rounded by `arithmetic` (docs/semantics.md, "Adam"), in the order of
+    ``torch.optim.Adam(foreach=False)``: its bits under nearest_even, where torch's square root is IEEE 754's.
 
     Args:
         arithmetic: an `fpdet.Arithmetic` or its string, per param group. Its order is not used, a step sums nothing;
@@ -173,7 +99,8 @@ class Adam(_Stated, torch.optim.Adam):
         decoupled_weight_decay=False,
         arithmetic=None,
     ):
-        self._begin(arithmetic, fused=fused, capturable=capturable, differentiable=differentiable)
+        options = {"fused": fused, "capturable": capturable, "differentiable": differentiable}
+        self._begin(options, arithmetic=arithmetic)
         super().__init__(
             params,
             lr,
@@ -187,7 +114,7 @@ class Adam(_Stated, torch.optim.Adam):
         )
 
 
-class AdamW(_Stated, torch.optim.AdamW):
+class AdamW(_Adam, torch.optim.AdamW):
     """torch.optim.AdamW with ``arithmetic=``: as `fpdet.optim.Adam`, the weight decay shrinking the parameter itself.
 
     Args, Raises: see `fpdet.optim.Adam`.
@@ -209,5 +136,6 @@ class AdamW(_Stated, torch.optim.AdamW):
         fused=None,
         arithmetic=None,
     ):
-        self._begin(arithmetic, fused=fused, capturable=capturable, differentiable=differentiable)
+        options = {"fused": fused, "capturable": capturable, "differentiable": differentiable}
+        self._begin(options, arithmetic=arithmetic)
         super().__init__(params, lr, betas, eps, weight_decay, amsgrad, foreach=foreach, maximize=maximize)

@@ -181,10 +181,10 @@ class _Below(TorchDispatchMode):
         return True
 
     def __torch_dispatch__(self, op, types, args=(), kwargs=None):
-        from fpdet import _table
+        from fpdet import _leftovers
 
         with torch._C.DisableTorchFunction():  # what torch's C++ code calls (DistributedDataParallel's, say)
-            return _table.below(self.context, op, args, kwargs or {})
+            return _leftovers.below(self.context, op, args, kwargs or {})
 
 
 def _current():

@@ -6,6 +6,8 @@ from contextlib import contextmanager
 import torch
 
 from fpdet import _context, _table
+from fpdet._adapters import RANDOM
+from fpdet._exact_names import ASKING
 
 COVERED, EXACT, MISSING = "fpdet", "exact", "not covered"
 
@@ -37,9 +39,9 @@ class _Watching(_context.arithmetic):
     def __torch_function__(self, function, types, args=(), kwargs=None):
         kind, _, name = _table.TABLE.get(function, _table.MISSING)
         floats = _table.floats(args) or _table.floats((kwargs or {}).values())
-        if kind == "covered" and (floats or name in _table.RANDOM):
+        if kind == "covered" and (floats or name in RANDOM):
             self.seen[_table.name_of(function), COVERED] += 1
-        elif kind.startswith("exact") and floats and name not in _table.ASKING and not name.startswith("is_"):
+        elif kind.startswith("exact") and floats and name not in ASKING and not name.startswith("is_"):
             self.seen[_table.name_of(function), EXACT] += 1
         return super().__torch_function__(function, types, args, kwargs)
 

@@ -18,11 +18,10 @@ import torch
 from fpdet import _library, _partials  # noqa: F401  (registers the C++ ops)
 from fpdet._check import unwatched
 from fpdet._interrupt import call
-from fpdet._ops import SEPARATOR
+from fpdet._ops import SEPARATOR, _define, _describe
 
 FIRST, SECOND, THIRD, UNDO_FIRST, UNDO_SECOND, STEP = 1, 2, 3, 4, 5, 6
 
-_definitions = torch.library.Library("fpdet", "FRAGMENT")
 _ops = torch.ops.fpdet
 _PLAIN = (torch.Tensor, torch.nn.Parameter)
 
@@ -415,12 +414,10 @@ def _over_samples(name, ctx, grad):
 
 def _register():
     end = "str arithmetic, Tensor? draw, int pass_tag) -> Tensor"
-    for name, schema, kernel in (
-        ("gather_rows", f"(Tensor x, Tensor indices, {end}", _gather_rows),
-        ("expand", f"(Tensor x, SymInt[] size, {end}", _expand),
-    ):
-        _definitions.define(name + schema)
-        _definitions.impl(name, kernel, "CompositeExplicitAutograd")
+    ours = {
+        "gather_rows": (f"(Tensor x, Tensor indices, {end}", _gather_rows),
+        "expand": (f"(Tensor x, SymInt[] size, {end}", _expand),
+    }
     fakes = {
         "binary": _fake_binary,
         "binary_scalar": _fake_binary_scalar,
@@ -431,12 +428,14 @@ def _register():
         "expand": _fake_expand,
     }
     for name, fake in fakes.items():
-        torch.library.register_fake(f"fpdet::{name}", fake, lib=_definitions)
 
         def backward(ctx, grad, name=name):
             return _derive(name, ctx, grad, ctx.needs_input_grad)
 
-        torch.library.register_autograd(f"fpdet::{name}", backward, setup_context=_SETUPS[name], lib=_definitions)
+        if name in ours:
+            _define(name, *ours[name], fake, backward, _SETUPS[name])
+        else:
+            _describe(name, fake, backward, _SETUPS[name])
 
 
 _register()

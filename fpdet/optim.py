@@ -2,14 +2,13 @@
 
 import torch
 
-from fpdet import _check, _library, _stream  # noqa: F401  (registers the ops)
 from fpdet._adam import Adam, AdamW
-from fpdet._arithmetic import as_single
+from fpdet._stated import Stated, draw
 
 __all__ = ["SGD", "Adam", "AdamW"]
 
 
-class SGD(torch.optim.SGD):
+class SGD(Stated, torch.optim.SGD):
     """torch.optim.SGD with ``arithmetic=`` and ``rescale=``; state_dict interchangeable with torch's.
 
     Per element, every operation rounded by `arithmetic` (docs/semantics.md, "SGD"): under
@@ -47,11 +46,8 @@ class SGD(torch.optim.SGD):
         arithmetic=None,
         rescale=1,
     ):
-        if fused:
-            raise NotImplementedError("fused: expected None or False, got True; fpdet has one step")
-        if differentiable:
-            raise NotImplementedError("differentiable: expected False, got True")
-        self._extra = {"arithmetic": arithmetic, "rescale": rescale}
+        options = {"fused": fused, "differentiable": differentiable}
+        self._begin(options, arithmetic=arithmetic, rescale=rescale)
         super().__init__(
             params,
             lr,
@@ -65,35 +61,17 @@ class SGD(torch.optim.SGD):
             fused=fused,
         )
 
-    def add_param_group(self, param_group):
-        """As torch; the group may name its own `arithmetic` and `rescale`."""
-        if isinstance(param_group, dict):
-            for name, value in self._extra.items():
-                param_group.setdefault(name, value)
-            _normalise(param_group)
-        super().add_param_group(param_group)
+    @staticmethod
+    def _numbers(group):
+        return ((name, group[name]) for name in ("lr", "momentum", "dampening", "weight_decay"))
 
-    def __setstate__(self, state):
-        super().__setstate__(state)
-        for group in self.param_groups:
-            for name, value in self._extra.items():
-                group.setdefault(name, value)
-            _normalise(group)
-
-    @torch.no_grad()
-    def step(self, closure=None):
-        """One step; `closure` reevaluates the model and returns the loss.
-
-        Every check comes before the first update.
-        """
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
-        checked = [(group, _with_gradients(group)) for group in self.param_groups]
-        for group, pairs in checked:
-            self._step_group(group, pairs)
-        return loss
+    def _normalise(self, group):
+        super()._normalise(group)
+        rescale = group["rescale"]
+        if isinstance(rescale, bool) or not isinstance(rescale, int | float):
+            raise TypeError(f"rescale: expected a number, got {type(rescale).__name__}")
+        if not 0 < rescale < float("inf"):
+            raise ValueError(f"rescale: expected a finite number above 0, got {rescale}")
 
     def _step_group(self, group, pairs):
         momentum = group["momentum"] != 0
@@ -139,49 +117,6 @@ def _update(group, params, grads, buffers, first_step):
         bool(group["maximize"]),
         float(group["rescale"]),
         group["arithmetic"],
-        _draw(group),
+        draw(group),
     )
     torch.autograd.graph.increment_version([*params, *buffers])
-
-
-def _draw(group):
-    if "counter" not in group:
-        return None
-    draw = _stream.new(group["seed"], group["counter"])
-    group["counter"] += 1
-    return draw
-
-
-def _normalise(group):
-    """Words and numbers instead of objects, so that a state_dict loads with weights_only=True."""
-    arithmetic = as_single(group["arithmetic"])
-    if not arithmetic.order.is_tree:
-        raise ValueError(f"arithmetic: an SGD step sums nothing, got order {str(arithmetic.order)!r}")
-    group["arithmetic"] = arithmetic.text
-    rescale = group["rescale"]
-    if isinstance(rescale, bool) or not isinstance(rescale, int | float):
-        raise TypeError(f"rescale: expected a number, got {type(rescale).__name__}")
-    if not 0 < rescale < float("inf"):
-        raise ValueError(f"rescale: expected a finite number above 0, got {rescale}")
-    if arithmetic.draws:
-        group.setdefault("seed", arithmetic.seed)
-        group.setdefault("counter", 0)
-
-
-def _with_gradients(group):
-    """The (parameter, gradient) pairs of a group, checked."""
-    for name in ("lr", "momentum", "dampening", "weight_decay"):
-        if isinstance(group[name], torch.Tensor) and group[name].requires_grad:
-            raise NotImplementedError(f"{name}: expected no gradient through it, got requires_grad=True")
-    for name in ("fused", "differentiable"):
-        if group.get(name):
-            raise NotImplementedError(f"{name}: expected False, got True; fpdet has one step")
-    pairs = [(p, grad) for p in group["params"] if (grad := p.grad) is not None]
-    plain = _check.nothing_unusual()
-    for p, grad in pairs:
-        if plain and _check.is_plain(p, grad):
-            continue
-        if grad.is_sparse:
-            raise RuntimeError("grad: expected a dense tensor, got a sparse one; use .to_dense()")
-        _check.tensors("SGD.step", params=p, grad=grad)
-    return pairs

@@ -2,6 +2,9 @@
 
 import json
 
+import pytest
+import torch
+
 from benchmarks import gpu
 
 
@@ -17,12 +20,20 @@ def test_record_has_every_row(tmp_path, capsys):
     assert len(capsys.readouterr().out.splitlines()) > len(rows)
 
 
-def test_winograd_is_told_apart(monkeypatch):
-    import torch
+def test_runs_where_torch_has_frozen_its_flags(monkeypatch):
+    monkeypatch.setattr(torch.backends, "__allow_nonbracketed_mutation_flag", False)
+    with pytest.raises(RuntimeError, match="not allowed to set"):
+        torch.backends.cudnn.deterministic = True
+    with gpu.cudnn(benchmark=True):
+        assert torch.backends.cudnn.benchmark and torch.backends.cudnn.deterministic
 
+
+def test_winograd_is_told_apart(monkeypatch):
     monkeypatch.setattr(gpu, "seconds", lambda call, *_: call())
     monkeypatch.setattr(gpu, "kernel_names", lambda call, _: ["winograd_nonfused"] if call() < 2 else ["implicit_gemm"])
-    base = gpu.baseline({"a": lambda: 1, "b": lambda: 2, "c": lambda: 3}, torch.device("cpu"), 1)
+    base = gpu.baseline(
+        {"a": (lambda: 1, False), "b": (lambda: 2, True), "c": (lambda: 3, False)}, torch.device("cpu"), 1
+    )
     assert base["seconds"] == 2 and base["winograd_seconds"] == 1
 
 

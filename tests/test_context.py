@@ -169,6 +169,43 @@ def test_bad_words_raise(wrong, error):
         fpdet.arithmetic("nearest_even", on_missing=wrong)
 
 
+def test_names_left_to_torch_are_torchs():
+    import fpdet._exact_names as names
+
+    known = {f.__name__ for f in torch.overrides.get_testing_overrides()}
+    known |= {name for module in (torch, torch.Tensor, type(torch.Tensor.grad), F, nn.init) for name in dir(module)}
+    known |= {"names", "has_names"}  # of torch before 2.13
+    assert not (names.EXACT | names.EXACT_HERE | names.BROADCASTING | names.ASKING) - known
+    assert names.ASKING <= names.EXACT and names.BROADCASTING <= names.EXACT
+    assert all(hasattr(torch.ops.aten, name) for name in names.BELOW)
+
+
+def test_the_gradient_of_a_broadcast_branch_is_the_contexts_sum():
+    def gradient(rounding):
+        shift = torch.tensor(0.0, requires_grad=True)
+        with fpdet.arithmetic(f"{rounding} sequential"):
+            y = torch.where(torch.ones(2, dtype=torch.bool), shift, torch.zeros(2))
+        y.backward(torch.tensor([1.0, 2.0**-25]))
+        return shift.grad.item()
+
+    assert gradient("nearest_even") == 1.0 and gradient("upward") == 1.0 + 2.0**-23
+
+
+@pytest.mark.parametrize(
+    "refused",
+    [
+        lambda x, s: x.masked_fill(x > 0, s),
+        lambda x, s: torch.clamp(x, s),
+        lambda x, s: F.unfold(x.reshape(1, 1, 2, 2), 2),
+        lambda x, s: F.dropout1d(x.reshape(1, 2, 2)),
+    ],
+)
+def test_what_would_add_or_means_something_else_is_refused(refused):
+    x, s = torch.ones(4), torch.tensor(0.5, requires_grad=True)
+    with fpdet.arithmetic("nearest_even", seed=1), pytest.raises(UncoveredOpError):
+        refused(x, s)
+
+
 # Autograd's own additions.
 
 
@@ -316,6 +353,7 @@ def test_narrowing_rounds_by_the_context_and_widening_is_exact():
     with fpdet.arithmetic("upward"):
         assert x.to(torch.bfloat16).tolist() == [1 + 2.0**-7, -1.0]
         assert x.bfloat16().float().tolist() == [1 + 2.0**-7, -1.0]
+        assert x.type_as(torch.zeros(1, dtype=torch.bfloat16)).tolist() == [1 + 2.0**-7, -1.0]
     assert x.to(torch.bfloat16).tolist() == [1.0, -1.0]
 
 

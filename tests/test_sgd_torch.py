@@ -1,6 +1,7 @@
 """fpdet.optim.SGD against torch.optim.SGD(foreach=False): bits, state_dict, schedulers, options."""
 
 import copy
+import pickle
 
 import pytest
 import torch
@@ -52,6 +53,18 @@ def test_rounding_and_rescale_matter():
         params = parameters(torch.float32)
         seen.add(run(SGD(params, 0.1, momentum=0.9, **options), params, 3))
     assert len(seen) == 4
+
+
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda x: pickle.loads(pickle.dumps(x))])
+def test_copies_go_on_alike(copied):
+    params = parameters(torch.float32)
+    optimizer = SGD(params, 0.1, momentum=0.9, arithmetic="upward", rescale=3)
+    run(optimizer, params, 1)
+    twin = copied(optimizer)
+    twin.add_param_group({"params": [torch.nn.Parameter(torch.ones(1))]})
+    assert [g["arithmetic"] for g in twin.param_groups] == [fpdet.Arithmetic("upward").text] * 2
+    assert twin.param_groups[1]["rescale"] == 3
+    assert run(optimizer, params, 2) == run(twin, twin.param_groups[0]["params"], 2)
 
 
 @pytest.mark.parametrize("k", [1, 2, 4])

@@ -27,6 +27,7 @@
 #include "arith.h"
 #include "config.h"
 #include "functions.h"
+#include "sgd.h"
 
 namespace fpdet::inline FPDET_TARGET {
 
@@ -131,35 +132,21 @@ inline constexpr int64_t kAdamParameterEvent = 26;
 inline constexpr int64_t kAdamMostEvent = 27;
 
 /// One element at a time: any Arithmetic.
-struct AdamScalarOps {
-  const Arith& arith;
-  RandomBits& random;
-
-  FPDET_HD double multiply_add(double c, double y, double x, int64_t product_event,
-                               int64_t event) const {
-    return arith.accumulate(x, c, y, random, product_event, event);
-  }
+struct AdamScalarOps : ScalarOps {
   FPDET_HD double add(double x, double y, int64_t event) const {
     return arith.add(x, y, random, event);
-  }
-  FPDET_HD double mul(double x, double y, int64_t event) const {
-    return arith.mul(x, y, random, event);
-  }
-  FPDET_HD double div(double x, double y, int64_t event) const {
-    return arith.div(x, y, random, event);
   }
   FPDET_HD double sqrt(double x, int64_t event) const {
     constexpr auto kCode = static_cast<Operation>(Function::Sqrt);
     return adam_sqrt(x, arith.arithmetic(), arith.draw(random, event, kCode, x));
   }
-  FPDET_HD double negate(double x) const { return -x; }
   FPDET_HD double maximum(double x, double y) const { return x > y || is_nan(x) ? x : y; }
 };
 
 FPDET_HD inline AdamValues<double> adam_element(const AdamCoefficients& k, const Arith& arith,
                                                 const AdamValues<double>& at, double gradient,
                                                 RandomBits& random) {
-  const AdamScalarOps ops{arith, random};
+  const AdamScalarOps ops{{arith, random}};
   return adam_element(k, ops, at, gradient);
 }
 
