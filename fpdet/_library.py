@@ -1,5 +1,6 @@
 """Loads the C++ ops (``fpdet/_C*.so``) into ``torch.ops.fpdet``."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -31,4 +32,19 @@ def load():
     torch.ops.load_library(str(shared_object()))
 
 
+def mark_compiled_code():
+    """Have what torch.compile keeps on disk found by this build of fpdet alone.
+
+    Such code holds the shapes that the ops' fake kernels gave; torch's key of it knows the ops by name only.
+    """
+    import torch.compiler.config
+
+    build = json.loads((Path(__file__).parent / "_build_info.json").read_text())
+    mark = f"fpdet {build['version']} {build['commit']}"
+    tag = torch.compiler.config.cache_key_tag
+    if mark not in tag:
+        torch.compiler.config.cache_key_tag = f"{tag} {mark}".strip()
+
+
 load()
+mark_compiled_code()

@@ -75,11 +75,17 @@ def test_the_context_inside_a_compiled_function(name):
     assert compiled == expected and ops > 0
 
 
-def test_inductor_gives_the_same_bits():
+def test_inductor_gives_the_same_bits(tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
     torch._dynamo.reset()
     expected, _ = gradients(loss_of, "mlp", False, "nearest_even")
     compiled, ops = gradients(torch.compile(loss_of, fullgraph=True), "mlp", False, "nearest_even")
     assert compiled == expected and ops > 0
+
+
+def test_code_that_torch_keeps_is_of_this_build_alone():
+    build = fpdet.build_info()
+    assert f"fpdet {build['version']} {build['commit']}" in torch.compiler.config.cache_key_tag
 
 
 def test_a_converted_model_compiles():
