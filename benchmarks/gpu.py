@@ -12,6 +12,7 @@ import argparse
 import json
 import statistics
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import torch
@@ -235,26 +236,33 @@ def resnet20():
 
 
 def training_step(device, quick):
-    """Seconds of a step at batch 128: torch's deterministic mode, and with fpdet's convolutions and SGD."""
+    """Seconds of a step at batch 128: torch's deterministic mode, fpdet's convolutions and SGD, everything fpdet's."""
     batch = 2 if quick else 128
     x, target = torch.randn(batch, 3, 32, 32, device=device), torch.arange(batch, device=device) % 10
     found = {}
-    for name in ("torch deterministic", "fpdet blocked(512)"):
+    whole = fpdet.arithmetic(fpdet.Arithmetic())
+    for name, context in (("torch", nullcontext()), ("convolutions", nullcontext()), ("whole network", whole)):
         torch.manual_seed(0)
         model = resnet20().to(device)
-        if name.startswith("fpdet"):
-            fpdet.convert(model, fpdet.Arithmetic())
-            optimizer = fpdet.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
-        else:
+        if name == "torch":
             optimizer = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9, fused=True)
+        else:
+            optimizer = fpdet.optim.SGD(model.parameters(), lr=0.01, momentum=0.9)
+        if name == "convolutions":
+            fpdet.convert(model, fpdet.Arithmetic(), only=("Conv2d",))
 
-        def step(model=model, optimizer=optimizer):
+        def step(model=model, optimizer=optimizer, context=context):
             optimizer.zero_grad()
-            torch_functional.cross_entropy(model(x), target).backward()
+            with context:
+                torch_functional.cross_entropy(model(x), target).backward()
             optimizer.step()
 
         found[name] = seconds(step, device, 2 if quick else 21)
-    return {"batch": batch, "seconds": found, "times_torch": found["fpdet blocked(512)"] / found["torch deterministic"]}
+    return {
+        "batch": batch,
+        "seconds": found,
+        "times_torch": {name: found[name] / found["torch"] for name in ("convolutions", "whole network")},
+    }
 
 
 def record(device, quick):

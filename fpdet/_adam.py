@@ -16,17 +16,17 @@ class _Adam(Stated):
         return (("lr", group["lr"]), *(("betas", beta) for beta in group["betas"]))
 
     def _step_group(self, group, pairs):
-        batches = {}  # number of the step -> what the op takes
+        batches = {}  # (number of the step, device) -> what the op takes
         for p, grad in pairs:
             state = self.state[p]
             if len(state) == 0:
                 _begin_state(state, p, group["amsgrad"])
             number = int(state["step"]) + 1
-            lists = batches.setdefault(number, ([], [], [], [], [], []))
+            lists = batches.setdefault((number, p.device), ([], [], [], [], [], []))
             found = (p, grad, state["exp_avg"], state["exp_avg_sq"], state.get("max_exp_avg_sq"), state["step"])
             for values, value in zip(lists, found, strict=True):
                 values.append(value)
-        for number, (params, grads, averages, squares, largest, steps) in batches.items():
+        for (number, _), (params, grads, averages, squares, largest, steps) in batches.items():
             _update(group, number, params, grads, averages, squares, largest if group["amsgrad"] else [])
             for step in steps:
                 step.fill_(number)
@@ -78,7 +78,7 @@ class Adam(_Adam, torch.optim.Adam):
     Raises:
         ValueError: as torch, and for a bad `arithmetic`.
         NotImplementedError: fused, capturable or differentiable, tensors with gradient among the options, parameters
-            that are not dense float64, float32, bfloat16 or float16 on the CPU.
+            that are not dense float64, float32, bfloat16 or float16 on the CPU or a CUDA device.
         RuntimeError: sparse gradients, or gradients of another dtype.
     """
 

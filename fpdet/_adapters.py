@@ -193,7 +193,7 @@ def _copies(name):
     def adapter(context, input, *args, **kwargs):
         if not (input.requires_grad and torch.is_grad_enabled()):
             return getattr(torch.Tensor, name)(input, *args, **kwargs)
-        places = torch.arange(input.numel()).reshape(input.shape)
+        places = torch.arange(input.numel(), device=input.device).reshape(input.shape)
         places = getattr(torch.Tensor, name)(places, *args, **kwargs)
         return ops.getitem(input.reshape(-1), places, **context.keywords())
 
@@ -292,17 +292,20 @@ def _shape(size):
     return tuple(size[0]) if len(size) == 1 and not isinstance(size[0], int) else size
 
 
+def _device(options):
+    """The one that a factory of torch was told, or its default."""
+    return options.get("device") or torch.get_default_device()
+
+
 def _drawn(draw):
     def fresh(context, *size, generator=None, dtype=None, requires_grad=False, **options):
-        options.pop("layout", None), options.pop("device", None), options.pop("pin_memory", None)
         size = options.pop("size", None) or _shape(size)
-        dtype = dtype or torch.get_default_dtype()
-        return draw(size, dtype=dtype, generator=_generator(context, generator)).requires_grad_(requires_grad)
+        where = {"dtype": dtype or torch.get_default_dtype(), "device": _device(options)}
+        return draw(size, generator=_generator(context, generator), **where).requires_grad_(requires_grad)
 
     def like(context, input, *, dtype=None, requires_grad=False, **options):
-        return draw(input.shape, dtype=dtype or input.dtype, generator=_generator(context)).requires_grad_(
-            requires_grad
-        )
+        where = {"dtype": dtype or input.dtype, "device": options.get("device") or input.device}
+        return draw(input.shape, generator=_generator(context), **where).requires_grad_(requires_grad)
 
     return fresh, like
 
@@ -321,14 +324,14 @@ def _fill(tensor, values):
 @covered("uniform_")
 def _uniform_(context, input, a=0.0, b=1.0, *, generator=None, **named):
     a, b = named.get("from", a), named.get("to", b)
-    return _fill(input, random.uniform(input.shape, a, b, dtype=input.dtype, generator=_generator(context, generator)))
+    where = {"dtype": input.dtype, "device": input.device}
+    return _fill(input, random.uniform(input.shape, a, b, generator=_generator(context, generator), **where))
 
 
 @covered("normal_")
 def _normal_(context, input, mean=0.0, std=1.0, *, generator=None):
-    return _fill(
-        input, random.normal(input.shape, mean, std, dtype=input.dtype, generator=_generator(context, generator))
-    )
+    where = {"dtype": input.dtype, "device": input.device}
+    return _fill(input, random.normal(input.shape, mean, std, generator=_generator(context, generator), **where))
 
 
 def _kaiming_std(tensor, a, mode, nonlinearity):
@@ -362,19 +365,22 @@ def _random_(context, input, low=None, high=None, *, generator=None, **named):
     low, high = named.get("from", low), named.get("to", high)
     if high is None:
         low, high = (0, low) if low is not None else (0, 2**32 if input.dtype == torch.int64 else 2**24)
-    return _fill(input, random.integers(input.shape, low or 0, high, generator=_generator(context, generator)))
+    draws = {"generator": _generator(context, generator), "device": input.device}
+    return _fill(input, random.integers(input.shape, low or 0, high, **draws))
 
 
 @covered("randint")
 def _randint(context, low, high=None, size=None, *, generator=None, dtype=torch.int64, **options):
     if not isinstance(high, int):  # randint(high, size)
         low, high, size = 0, low, high if size is None else size
-    return random.integers(tuple(size), low, high, dtype=dtype or torch.int64, generator=_generator(context, generator))
+    where = {"dtype": dtype or torch.int64, "device": _device(options)}
+    return random.integers(tuple(size), low, high, generator=_generator(context, generator), **where)
 
 
 @covered("randperm")
 def _randperm(context, n, *, generator=None, dtype=torch.int64, **options):
-    return random.permutation(n, dtype=dtype or torch.int64, generator=_generator(context, generator))
+    where = {"dtype": dtype or torch.int64, "device": _device(options)}
+    return random.permutation(n, generator=_generator(context, generator), **where)
 
 
 @covered("bernoulli")
@@ -385,5 +391,6 @@ def _bernoulli(context, input, p=None, *, generator=None):
 
 @covered("bernoulli_")
 def _bernoulli_(context, input, p=0.5, *, generator=None):
-    chosen = p.expand(input.shape) if isinstance(p, torch.Tensor) else torch.full(input.shape, float(p))
+    chosen = p if isinstance(p, torch.Tensor) else torch.tensor(float(p), device=input.device)
+    chosen = chosen.expand(input.shape)
     return _fill(input, random.bernoulli(chosen, generator=_generator(context, generator)))

@@ -65,9 +65,9 @@ def _status(op, rounding, order, format, device):
     dtype = "float64" if format == "float64" else "float32"
     if op in ("sgd", "adam"):
         words = f"{rounding} sequential {format} fused"
-        cpu_kernel = ops.sgd_has_kernel if op == "sgd" else ops.adam_has_kernel
         if cuda and op == "adam":
-            return UNSUPPORTED
+            return SLOW
+        cpu_kernel = ops.sgd_has_kernel if op == "sgd" else ops.adam_has_kernel
         has_kernel = ops.sgd_has_cuda_kernel if cuda else cpu_kernel
         return NATIVE if has_kernel(dtype, words) else SLOW
     if order == "exact":

@@ -22,14 +22,15 @@ def _sources(size, before, after, mode):
     return torch_functional.pad(places, (before, after), mode=mode)[0, 0].long()
 
 
-def _copies(size, before, after, mode):
+def _copies(size, before, after, mode, device):
     """Rounds j of one dimension: (elements that have a j-th copy, the places of those copies)."""
     places = [[] for _ in range(size)]
     for place, source in enumerate(_sources(size, before, after, mode).tolist()):
         places[source].append(place)
     for j in range(max(map(len, places))):
         elements = [i for i, found in enumerate(places) if len(found) > j]
-        yield torch.tensor(elements), torch.tensor([places[i][j] for i in elements])
+        copied = [places[i][j] for i in elements]
+        yield torch.tensor(elements, device=device), torch.tensor(copied, device=device)
 
 
 def _per_dimension(pad):
@@ -50,7 +51,7 @@ def _fake_pad(input, pad, mode, arithmetic, draw):
 def _pad_backward(grad, size, pad, mode, arithmetic, draw):
     total = grad.new_empty(size)
     dimensions = zip(size[2:], _per_dimension(pad), strict=True)
-    rounds = [list(_copies(n, *sides, mode)) for n, sides in dimensions]
+    rounds = [list(_copies(n, *sides, mode, grad.device)) for n, sides in dimensions]
     for step, chosen in enumerate(product(*rounds)):
         part, elements = grad, (slice(None), slice(None))
         for dim, (_, places) in enumerate(chosen):

@@ -265,17 +265,22 @@ def _pick(op, rows, index, keywords):
     return _primitives.gather_rows(rows, index, call.text, call.draw, _PICK)
 
 
+def _places(input):
+    """Each element's number, row-major."""
+    return torch.arange(input.numel(), device=input.device).reshape(input.shape)
+
+
 def getitem(input, index, **keywords):
     """input[index] with tensors or lists in `index`."""
     _check.tensors("getitem", input=input)
-    places = torch.arange(input.numel()).reshape(input.shape)[index]
+    places = _places(input)[index]
     return _pick("getitem", input.reshape(-1, 1), places.reshape(-1), keywords).reshape(places.shape)
 
 
 def gather(input, dim, index, **keywords):
     """torch.gather."""
     _check.tensors("gather", input=input)
-    places = torch.gather(torch.arange(input.numel()).reshape(input.shape), dim, index)
+    places = torch.gather(_places(input), dim, index)
     return _pick("gather", input.reshape(-1, 1), places.reshape(-1), keywords).reshape(places.shape)
 
 
@@ -286,7 +291,8 @@ def index_select(input, dim, index, **keywords):
     if index.dim() > 1:
         raise IndexError(f"index_select(): Index is supposed to be a vector, got size {list(index.shape)}")
     moved = input.movedim(axis, 0)
-    index = torch.arange(moved.shape[0])[index.reshape(-1).long()]  # negative and bad numbers: torch's error
+    # Negative and bad numbers: torch's error.
+    index = torch.arange(moved.shape[0], device=input.device)[index.reshape(-1).long()]
     y = _pick("index_select", moved.reshape(moved.shape[0], -1), index, keywords)
     return y.reshape(index.shape[0], *moved.shape[1:]).movedim(0, axis)
 
@@ -302,7 +308,7 @@ def index_add(input, dim, index, source, *, alpha=1, **keywords):
             f"got {list(source.shape)}"
         )
     v = v if alpha == 1 else mul(v, alpha, **keywords)
-    index = torch.arange(x.shape[0])[index.reshape(-1).long()]
+    index = torch.arange(x.shape[0], device=input.device)[index.reshape(-1).long()]
     y = _accumulate("index_add", x.reshape(x.shape[0], -1), v.reshape(v.shape[0], -1), index, keywords)
     return y.reshape(x.shape).movedim(0, axis)
 
@@ -310,7 +316,7 @@ def index_add(input, dim, index, source, *, alpha=1, **keywords):
 def scatter_add(input, dim, index, src, **keywords):
     """torch.scatter_add: to each element of input the ordered sum of the elements of src sent to it is added."""
     _check.tensors("scatter_add", input=input, src=src)
-    places = torch.gather(torch.arange(input.numel()).reshape(input.shape), dim, index).reshape(-1)
+    places = torch.gather(_places(input), dim, index).reshape(-1)
     chosen = src[tuple(slice(n) for n in index.shape)].reshape(-1, 1)
     return _accumulate("scatter_add", input.reshape(-1, 1), chosen, places, keywords).reshape(input.shape)
 

@@ -30,7 +30,7 @@ if [ -z "${TORCH_CUDA_ARCH_LIST:-}" ]; then
   TORCH_CUDA_ARCH_LIST=$("$python" -c 'import torch; print("{}.{}".format(*torch.cuda.get_device_capability()))') || exit 1
   export TORCH_CUDA_ARCH_LIST
 fi
-step build 150 "$python" setup.py --quiet build_ext --inplace
+step build 180 "$python" setup.py --quiet build_ext --inplace
 step conformance 60 "$python" -m fpdet conformance --device cuda --out "$folder" --mutants
 step tests 60 "$python" -m pytest -q tests/test_cuda_device.py
 # One tool at a time over a few cases of every kind of kernel.

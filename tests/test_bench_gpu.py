@@ -16,12 +16,13 @@ def test_record_has_every_row(tmp_path, capsys):
     found = {(row["pass"], row["arithmetic"]) for row in rows}
     assert found == {(p, a) for p in ("forward", "grad_input", "grad_weight") for a in gpu.ARITHMETICS}
     assert all(row["seconds"] > 0 and row["of_peak"] > 0 and row["baseline"]["ways"] for row in rows)
-    assert record["sgd"]["speed"] > 0 and record["resnet20_step"]["times_torch"] > 0
+    assert record["sgd"]["speed"] > 0 and min(record["resnet20_step"]["times_torch"].values()) > 0
     assert len(capsys.readouterr().out.splitlines()) > len(rows)
 
 
 def test_runs_where_torch_has_frozen_its_flags(monkeypatch):
-    monkeypatch.setattr(torch.backends, "__allow_nonbracketed_mutation_flag", False)
+    frozen = torch.backends.flags_frozen.__globals__  # torch.backends itself may be a wrapper
+    monkeypatch.setitem(frozen, "__allow_nonbracketed_mutation_flag", False)
     with pytest.raises(RuntimeError, match="not allowed to set"):
         torch.backends.cudnn.deterministic = True
     with gpu.cudnn(benchmark=True):

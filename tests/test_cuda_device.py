@@ -154,3 +154,39 @@ def test_training_step_on_the_gpu_equals_the_cpus(operands):
         return fpdet.digest(model)
 
     assert trained("cuda") == trained("cpu")
+
+
+INDEXING = {
+    "adaptive_avg_pool2d": lambda x: fpdet.nn.functional.adaptive_avg_pool2d(x, (2, 3), arithmetic=WORDS),
+    "max_pool2d": lambda x: fpdet.nn.functional.max_pool2d(x, 3, 2, 1, arithmetic=WORDS),
+    "nearest": lambda x: fpdet.nn.functional.interpolate(x, scale_factor=2, arithmetic=WORDS),
+    "bilinear": lambda x: fpdet.nn.functional.interpolate(x, size=(5, 7), mode="bilinear", arithmetic=WORDS),
+    "getitem": lambda x: fpdet.ops.getitem(x, ([0, 2, 0], slice(None), [1, 1, 1]), arithmetic=WORDS),
+    "index_select": lambda x: fpdet.ops.index_select(x, 1, torch.tensor([3, 3, 0], device=x.device), arithmetic=WORDS),
+    "index_add": lambda x: fpdet.ops.index_add(x, 0, torch.tensor([1, 1], device=x.device), x[:2], arithmetic=WORDS),
+    "reflect": lambda x: fpdet.nn.Conv2d(4, 3, 3, padding=2, padding_mode="reflect", arithmetic=WORDS).to(x)(x),
+}
+
+
+@pytest.mark.parametrize("name", INDEXING)
+def test_indices_and_the_sums_of_their_gradients(name):
+    def results(device):
+        torch.manual_seed(1)
+        x = torch.randn(3, 4, 9, 8).to(device).requires_grad_()
+        y = INDEXING[name](x)
+        y.backward(torch.linspace(-1, 1, y.numel()).to(device).reshape(y.shape))
+        return fpdet.digest([y.detach(), x.grad])
+
+    assert results("cuda") == results("cpu")
+
+
+def test_random_numbers_on_the_gpu():
+    def drawn(device):
+        generator = fpdet.random.Generator(3)
+        uniform = fpdet.random.uniform((5, 7), generator=generator, device=device)
+        normal = fpdet.random.normal((5, 7), generator=generator, device=device)
+        order = fpdet.random.permutation(31, generator=generator, device=device)
+        assert {uniform.device.type, normal.device.type, order.device.type} == {device}
+        return fpdet.digest([uniform, normal, order])
+
+    assert drawn("cuda") == drawn("cpu")

@@ -26,13 +26,18 @@ def run(command, **kwargs):
 # ---------------------------------------------------------------------------------------- emulated launches
 
 
+SLOW_PATHS = {
+    "cuda_main": ("slow_contraction", "exact_stages"),
+    "cuda_ops_main": ("slow_elementwise", "slow_unary", "slow_adam", "slow_gather_sum"),
+}
+
+
 @pytest.mark.skipif(shutil.which(GXX) is None, reason="no C++ compiler")
-def test_every_thread_of_emulated_launches_gives_the_slow_paths_bits(tmp_path):
-    """tests/native/cuda_main.cpp: the bodies of the kernels, all passes, orders and roundings, and its own controls."""
-    sources = [ROOT / "tests" / "native" / "cuda_main.cpp"]
-    sources += [
-        ROOT / "csrc" / "cpu" / f"{name}.cpp" for name in ("slow_contraction", "slow_elementwise", "exact_stages")
-    ]
+@pytest.mark.parametrize("program", SLOW_PATHS)
+def test_every_thread_of_emulated_launches_gives_the_slow_paths_bits(program, tmp_path):
+    """The bodies of the kernels, all ops, passes, orders and roundings, and the programs' own controls."""
+    sources = [ROOT / "tests" / "native" / f"{program}.cpp"]
+    sources += [ROOT / "csrc" / "cpu" / f"{name}.cpp" for name in SLOW_PATHS[program]]
     flags = [*plan.HOST_FLAGS, "-O1", f"-I{plan.CSRC}"]
 
     def compiled(source):
@@ -41,10 +46,9 @@ def test_every_thread_of_emulated_launches_gives_the_slow_paths_bits(tmp_path):
     with ThreadPoolExecutor(2) as pool:
         for done in pool.map(compiled, sources):
             assert done.returncode == 0, done.stderr
-    program = tmp_path / "cuda_main"
-    linked = run([GXX, *tmp_path.glob("*.o"), "-o", program, "-pthread"])
+    linked = run([GXX, *tmp_path.glob("*.o"), "-o", tmp_path / program, "-pthread"])
     assert linked.returncode == 0, linked.stderr
-    ran = run([program])
+    ran = run([tmp_path / program])
     assert ran.returncode == 0, ran.stderr
 
 

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT
-// Ops without a reduction, as numbers and pointers. Element i lies at place i: tensors without
-// gaps, row-major where random bits are drawn, in any order common to all operands otherwise.
+// Ops without a reduction, as numbers and pointers. Element i lies at place i, if not said
+// otherwise: tensors without gaps, row-major where random bits are drawn, in any order common to
+// all operands otherwise.
 #pragma once
 
 #include <cstdint>
 #include <vector>
 
+#include "../core/binary.h"
 #include "../core/sgd.h"
 #include "contraction.h"
 
@@ -24,16 +26,42 @@ struct RoundCall {
   void* out = nullptr;
 };
 
-/// out[i] = a[i] + b[i], rounded by the Arithmetic, then into the element type.
-struct AddCall {
+/// Digits of a row's number, at most.
+inline constexpr int kRowDigits = 8;
+
+/// A tensor that is read row by row, or one number.
+struct BinaryOperand {
+  const void* data = nullptr;        ///< null: the number
+  double number = 0;                 ///< a member of the accumulator's format
+  int64_t column = 1;                ///< places from one column to the next: 0 or 1
+  int64_t strides[kRowDigits] = {};  ///< places from row to row, by digit of the row's number
+};
+
+/// out[i] = a op b, rounded by the Arithmetic, then into the element type; a and b may be
+/// broadcast. Rows are numbered in a mixed radix, the last digit fastest; out has them one after
+/// the other.
+struct BinaryCall {
   Scalar scalar = Scalar::Float32;
+  BinaryOperation operation = BinaryOperation::Add;
   Arithmetic arithmetic;
   Draw draw;
-  int64_t count = 0;
+  int64_t count = 0;  ///< elements of all rows
   int64_t per_sample = 1;
-  const void* a = nullptr;
-  const void* b = nullptr;
+  int64_t columns = 0;  ///< elements of a row
+  int digits = 0;
+  int64_t rows[kRowDigits] = {};  ///< the radix
+  BinaryOperand a, b;
   void* out = nullptr;
+
+  /// Places from an operand's pointer to its first element of a row.
+  FPDET_HD int64_t place_of_row(const BinaryOperand& operand, int64_t number) const {
+    int64_t place = 0;
+    for (int d = digits - 1; d >= 0; --d) {
+      place += number % rows[d] * operand.strides[d];
+      number /= rows[d];
+    }
+    return place;
+  }
 };
 
 struct SgdTensor {

@@ -127,17 +127,21 @@ struct Contraction {
   FPDET_HD int64_t outputs() const { return groups * rows.product() * cols.product(); }
 };
 
-/// Reads the operands of one output element, term by term.
-template <class T>
+/// Reads the operands of one output element, term by term. Elements: what [] of a place gives as a
+/// double.
+template <class Elements>
 class TermCursor {
  public:
-  FPDET_HD TermCursor(const Contraction& c, const T* left, const T* right, int64_t group,
-                      const Digits& row, const Digits& col)
+  FPDET_HD TermCursor(const Contraction& c, const Elements& left, const Elements& right,
+                      int64_t group, const Digits& row, const Digits& col)
       : c_(c),
-        left_(left + group * c.left.group_offset),
-        right_(right + group * c.right.group_offset),
+        left_(left),
+        right_(right),
         left_outer_(c.left.origin + c.left.outer.place(row)),
-        right_outer_(c.right.origin + c.right.outer.place(col)) {}
+        right_outer_(c.right.origin + c.right.outer.place(col)) {
+    left_outer_.offset += group * c.left.group_offset;
+    right_outer_.offset += group * c.right.group_offset;
+  }
 
   FPDET_HD void seek(int64_t term) {
     digits_ = c_.terms.decode(term);
@@ -158,15 +162,16 @@ class TermCursor {
     left_place_ = left_outer_ + c_.left.term.place(digits_);
     right_place_ = right_outer_ + c_.right.term.place(digits_);
   }
-  FPDET_HD double left_operand() const { return fetch(c_.left, left_, left_place_); }
+  FPDET_HD double left_operand() const {
+    return c_.product ? fetch(c_.left, left_, left_place_) : 1.0;
+  }
   FPDET_HD double right_operand() const { return fetch(c_.right, right_, right_place_); }
-  FPDET_HD static double fetch(const Operand& operand, const T* data, const Place& place) {
-    return operand.contains(place) ? widen(data[place.offset]) : 0.0;
+  FPDET_HD static double fetch(const Operand& operand, const Elements& data, const Place& place) {
+    return operand.contains(place) ? data[place.offset] : 0.0;
   }
 
   const Contraction& c_;
-  const T* left_;
-  const T* right_;
+  Elements left_, right_;
   Place left_outer_, right_outer_, left_place_, right_place_;
   Digits digits_;
 };

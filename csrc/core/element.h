@@ -29,6 +29,14 @@ FPDET_HD constexpr void store(double member, float& x) { x = static_cast<float>(
 FPDET_HD constexpr void store(double member, BFloat16& x) { x.bits = double_to_bfloat16(member); }
 FPDET_HD constexpr void store(double member, Float16& x) { x.bits = double_to_float16(member); }
 
+/// Elements of one type in memory, as the numbers that they are.
+template <class T>
+struct Elements {
+  const T* data;
+
+  FPDET_HD double operator[](int64_t i) const { return widen(data[i]); }
+};
+
 template <class T>
 inline constexpr Format kFormatOf = kFloat64;
 template <>

@@ -14,29 +14,36 @@
 
 namespace fpdet::inline FPDET_TARGET {
 
-/// Reads the terms of one output element (reduce.h).
-template <class T>
+/// Reads the terms of one output element (reduce.h). Elements: as TermCursor's (contraction.h).
+template <class Elements>
 class GatherCursor {
  public:
-  /// x of the column, indices and weights (null where there are none) of the sum's first term.
-  FPDET_HD GatherCursor(const T* x, int64_t line, const int64_t* indices, const T* weights,
-                        int64_t weight_step)
-      : x_(x), line_(line), indices_(indices), weights_(weights), weight_step_(weight_step) {}
+  /// Of column `column` of lines `line` elements apart; term 0 is number `first` of the indices and
+  /// of the weights, whose data is null where there are none.
+  FPDET_HD GatherCursor(const Elements& x, int64_t column, int64_t line, const int64_t* indices,
+                        const Elements& weights, int64_t weight_step, int64_t first)
+      : x_(x),
+        column_(column),
+        line_(line),
+        indices_(indices),
+        weights_(weights),
+        weight_step_(weight_step),
+        first_(first) {}
 
-  FPDET_HD void seek(int64_t term) { term_ = term; }
-  FPDET_HD void advance() { ++term_; }
+  FPDET_HD void seek(int64_t term) { number_ = first_ + term; }
+  FPDET_HD void advance() { ++number_; }
   FPDET_HD double left() const {
-    return weights_ == nullptr ? 1.0 : widen(weights_[term_ * weight_step_]);
+    return weights_.data == nullptr ? 1.0 : weights_[number_ * weight_step_];
   }
-  FPDET_HD double right() const { return widen(x_[indices_[term_] * line_]); }
+  FPDET_HD double right() const { return x_[column_ + indices_[number_] * line_]; }
 
  private:
-  const T* x_;
-  int64_t line_;
+  Elements x_;
+  int64_t column_, line_;
   const int64_t* indices_;
-  const T* weights_;
+  Elements weights_;
   int64_t weight_step_;
-  int64_t term_ = 0;
+  int64_t first_, number_ = 0;
 };
 
 }  // namespace fpdet::inline FPDET_TARGET

@@ -127,6 +127,12 @@ class Schedule {
 
   FPDET_HD int64_t terms() const { return terms_; }
 
+  /// What a permutation puts in sequence: terms, or the parts of split that are not empty.
+  FPDET_HD int64_t things() const { return order_.kind == OrderKind::Shuffled ? terms_ : runs(); }
+  FPDET_HD int64_t thing(int64_t j) const {
+    return order_.kind == OrderKind::Shuffled ? j : nonempty_part(j);
+  }
+
   /// The j-th part of split that is not empty: with fewer terms than parts, the one of term j.
   FPDET_HD int64_t nonempty_part(int64_t j) const {
     return order_.n <= terms_ ? j : ((j + 1) * order_.n - 1) / terms_;

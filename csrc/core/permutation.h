@@ -44,12 +44,11 @@ class Permutation {
   /// `key` is used under vary=element alone.
   Permutation(const Order& order, int64_t terms, uint64_t counter, const ElementKey& key = {}) {
     if (!order.permuted()) return;
-    const bool parts = order.kind == OrderKind::SplitShuffled;
-    const int64_t count = parts ? order.n : terms;
+    const Schedule schedule(order, terms);
     std::vector<std::pair<uint64_t, int64_t>> keyed;
-    keyed.reserve(static_cast<size_t>(count));
-    for (int64_t i = 0; i < count; ++i) {
-      if (parts && (i + 1) * terms / count == i * terms / count) continue;  // empty part: absent
+    keyed.reserve(static_cast<size_t>(schedule.things()));
+    for (int64_t j = 0; j < schedule.things(); ++j) {
+      const int64_t i = schedule.thing(j);
       keyed.emplace_back(permutation_key(order, static_cast<uint64_t>(i), counter, key), i);
     }
     std::sort(keyed.begin(), keyed.end());

@@ -16,14 +16,9 @@ void for_rows(const BinaryCall& call, int64_t begin, int64_t end, const F& f) {
   const auto element_bytes =
       with_scalar(call.scalar, []<class T>(T) { return static_cast<int64_t>(sizeof(T)); });
   const auto at_row = [&](const BinaryOperand& operand, int64_t number) {
-    int64_t place = 0;
-    for (size_t d = call.rows.size(); d-- > 0;) {
-      place += number % call.rows[d] * operand.strides[d];
-      number /= call.rows[d];
-    }
     const char* data = static_cast<const char*>(operand.data);
-    return BinarySource{data == nullptr ? nullptr : data + place * element_bytes, operand.number,
-                        operand.column};
+    if (data != nullptr) data += call.place_of_row(operand, number) * element_bytes;
+    return BinarySource{data, operand.number, operand.column};
   };
   constexpr int64_t kParts = 64;
   BinaryRow parts[kParts];

@@ -29,8 +29,7 @@ void fast_gather_sum(const GatherSumCall& call, const ParallelFor& parallel_for)
       call.offsets, call.indices, call.x,
       call.x_line,  call.weights, call.weight_step,
       call.out};
-  const int64_t terms = call.offsets[call.sums] - call.offsets[0] + call.sums;
-  const int64_t per_item = terms * call.columns / task.items() + 1;
+  const int64_t per_item = (call.terms + call.sums) * call.columns / task.items() + 1;
   const auto kernel = gather_kernels().run;
   parallel_for(task.items(), std::max<int64_t>(1, kWorthAThread / per_item),
                [&](int64_t begin, int64_t end) { kernel(&task, begin, end); });

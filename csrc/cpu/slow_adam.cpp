@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Adam's step for every combination of rounding, format and element type, one element at a time:
 // the loop around core's definition (core/adam.h).
+#include "../calls/random_of.h"
 #include "../core/element.h"
 #include "../core/environment.h"
 #include "adam.h"
@@ -15,18 +16,14 @@ template <class T>
                                 const AdamCoefficients& coefficients, int64_t begin, int64_t end) {
   const bool operands_fit = call.scalar != Scalar::Float64 || call.arithmetic.format == kFloat64;
   const Arith arith(call.arithmetic, operands_fit);
-  const StochasticSpec& spec = call.arithmetic.stochastic;
   auto* parameter = static_cast<T*>(tensor.parameter);
   const auto* gradient = static_cast<const T*>(tensor.gradient);
   auto* average = static_cast<T*>(tensor.average);
   auto* square = static_cast<T*>(tensor.square);
   auto* most = static_cast<T*>(tensor.most);
   for (int64_t i = begin; i < end; ++i) {
-    RandomBits random;
-    if (call.arithmetic.rounding == Rounding::Stochastic) {
-      random = {spec, element_key(call.draw.seed, call.draw.counter, call.draw.pass, tensor.number,
-                                  static_cast<uint64_t>(i))};
-    }
+    RandomBits random = random_of_element(call.arithmetic.stochastic, call.arithmetic.rounding,
+                                          call.draw, tensor.number, i);
     const AdamValues<double> before{widen(parameter[i]), widen(average[i]), widen(square[i]),
                                     most != nullptr ? widen(most[i]) : 0.0};
     const AdamValues<double> after =

@@ -41,8 +41,8 @@ template <bool Product, class T>
 
     RandomBits random(call.arithmetic.stochastic,
                       needs_key ? key_from(call.draw.seed) : ElementKey{});
-    TermCursor<T> cursor(problem, static_cast<const T*>(call.left),
-                         static_cast<const T*>(call.right), group, row, col);
+    TermCursor<Elements<T>> cursor(problem, Elements<T>{static_cast<const T*>(call.left)},
+                                   Elements<T>{static_cast<const T*>(call.right)}, group, row, col);
     double bias = 0.0;
     if (call.bias != nullptr) {
       bias =

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Every combination of rounding, format and element type, one element at a time: the loop around
 // core's definitions (core/arith.h, core/binary.h, core/sgd.h).
+#include "../calls/random_of.h"
 #include "../core/element.h"
 #include "../core/environment.h"
 #include "binary_rows.h"
@@ -10,16 +11,6 @@ namespace fpdet::cpu {
 namespace {
 
 constexpr int64_t kGrain = 4096;
-
-/// The random source of element i of a call that counts samples; unused unless `spec` is drawn
-/// from.
-RandomBits random_of(const StochasticSpec& spec, Rounding rounding, const Draw& draw,
-                     int64_t per_sample, int64_t i) {
-  if (rounding != Rounding::Stochastic) return {};
-  const auto sample = static_cast<uint32_t>(draw.batch_offset + i / per_sample);
-  return {spec, element_key(draw.seed, draw.counter, draw.pass, sample,
-                            static_cast<uint64_t>(i % per_sample))};
-}
 
 bool operands_fit(Scalar scalar, const Format& format) {
   return scalar != Scalar::Float64 || format == kFloat64;
@@ -59,11 +50,9 @@ template <class T>
   auto* parameter = static_cast<T*>(tensor.parameter);
   const auto* gradient = static_cast<const T*>(tensor.gradient);
   auto* buffer = static_cast<T*>(tensor.buffer);
-  Draw draw = call.draw;
-  draw.batch_offset = tensor.number;
   for (int64_t i = begin; i < end; ++i) {
-    RandomBits random =
-        random_of(call.arithmetic.stochastic, call.arithmetic.rounding, draw, tensor.count, i);
+    RandomBits random = random_of_element(call.arithmetic.stochastic, call.arithmetic.rounding,
+                                          call.draw, tensor.number, i);
     const SgdResult<double> step =
         sgd_element(coefficients, arith, widen(parameter[i]), widen(gradient[i]),
                     buffer != nullptr ? widen(buffer[i]) : 0.0, random);

@@ -3,7 +3,6 @@
 #include <memory>
 
 #include "../core/environment.h"
-#include "../core/gather_sum.h"
 #include "../core/permutation.h"
 #include "../core/reduce.h"
 #include "gather_sum.h"
@@ -20,7 +19,6 @@ template <bool Product, class T>
   const bool needs_key = call.arithmetic.rounding == Rounding::Stochastic;
   const bool own_permutation = order.permuted() && order.vary == Vary::Element;
   const auto exact = std::make_unique<ExactSum>();
-  const auto* weights = static_cast<const T*>(call.weights);
 
   std::unique_ptr<Permutation> permutation;
   for (int64_t i = begin; i < end; ++i) {
@@ -37,9 +35,9 @@ template <bool Product, class T>
     }
     RandomBits random(call.arithmetic.stochastic,
                       needs_key ? key_from(call.draw.seed) : ElementKey{});
-    GatherCursor<T> cursor(
-        static_cast<const T*>(call.x) + column, call.x_line, call.indices + first,
-        Product ? weights + first * call.weight_step : nullptr, call.weight_step);
+    GatherCursor cursor(Elements<T>{static_cast<const T*>(call.x)}, column, call.x_line,
+                        call.indices, Elements<T>{static_cast<const T*>(call.weights)},
+                        call.weight_step, first);
     const double result = reduce<Product>(order, Schedule(order, terms, permutation->data()), arith,
                                           cursor, random, nullptr, kFormatOf<T>, *exact);
     store(result, static_cast<T*>(call.out)[i]);
@@ -49,8 +47,7 @@ template <bool Product, class T>
 }  // namespace
 
 void slow_gather_sum(const GatherSumCall& call, const ParallelFor& parallel_for) {
-  const int64_t terms = call.sums > 0 ? call.offsets[call.sums] - call.offsets[0] : 0;
-  const int64_t mean = terms / std::max<int64_t>(1, call.sums) + 1;
+  const int64_t mean = call.terms / std::max<int64_t>(1, call.sums) + 1;
   parallel_for(call.sums * call.columns, std::max<int64_t>(1, 4096 / mean),
                [&](int64_t begin, int64_t end) {
                  const EnvironmentGuard guard(call.arithmetic.rounding);

@@ -1,29 +1,16 @@
 // SPDX-License-Identifier: MIT
-// The elementary functions over arrays, as numbers and pointers.
+// The elementary functions on the CPU.
 #pragma once
 
-#include <cstdint>
-
-#include "../core/functions.h"
+#include "../calls/unary.h"
 #include "contraction.h"
 
 namespace fpdet::cpu {
 
-/// out[i] = f(x[i]) rounded by the Arithmetic, then into the element type. Element i lies at place
-/// i, row-major where random bits are drawn.
-struct UnaryCall {
-  Function function = Function::Exp;
-  Scalar scalar = Scalar::Float32;
-  Arithmetic arithmetic;
-  Draw draw;
-  int64_t count = 0;
-  int64_t per_sample = 1;
-  const void* x = nullptr;
-  void* out = nullptr;
-};
+using fpdet::UnaryCall;
 
-/// Operand and accumulator inside float32, or an algebraic function.
-bool unary_covers(Function function, Scalar scalar, const Format& format);
+/// Elements worth waking another thread for.
+inline constexpr int64_t kUnaryGrain = 4096;
 
 /// By the kernels of the instruction set in use; where there are none, by the definition.
 void unary(const UnaryCall& call, const ParallelFor& parallel_for);

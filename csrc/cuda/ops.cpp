@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: MIT
 #include "ops.h"
 
+#include "adam.h"
 #include "contraction_steps.h"
 #include "elementwise.h"
+#include "gather_sum.h"
+#include "random_words.h"
 #include "sgd.h"
+#include "unary.h"
 
 namespace fpdet::cuda {
 
@@ -20,14 +24,34 @@ void round(const RoundCall& call, const Surroundings& surroundings) {
   round_elements(call, machine);
 }
 
-void add(const AddCall& call, const Surroundings& surroundings) {
+void binary(const BinaryCall& call, const Surroundings& surroundings) {
   Machine machine(surroundings);
-  add_elements(call, machine);
+  binary_elements(call, machine);
+}
+
+void unary(const UnaryCall& call, const Surroundings& surroundings) {
+  Machine machine(surroundings);
+  unary_elements(call, machine);
+}
+
+void gather_sum(const GatherSumCall& call, const Surroundings& surroundings) {
+  Machine machine(surroundings);
+  gather_sums(call, machine);
+}
+
+void random_words(const RandomWordsCall& call, const Surroundings& surroundings) {
+  Machine machine(surroundings);
+  random_words(call, machine);
 }
 
 void sgd(const SgdCall& call, const Surroundings& surroundings) {
   Machine machine(surroundings);
   sgd(call, machine, sgd_on_hardware(call));
+}
+
+void adam(const AdamCall& call, const Surroundings& surroundings) {
+  Machine machine(surroundings);
+  adam_elements(call, machine);
 }
 
 }  // namespace fpdet::cuda

@@ -2,7 +2,11 @@
 // What csrc/torch calls: the ops on a GPU. They return when everything is launched.
 #pragma once
 
+#include "../calls/adam.h"
 #include "../calls/elementwise.h"
+#include "../calls/gather_sum.h"
+#include "../calls/random_words.h"
+#include "../calls/unary.h"
 #include "machine.h"
 
 namespace fpdet::cuda {
@@ -14,7 +18,11 @@ bool sgd_has_kernel(const SgdCall& call);
 
 void contraction(const ContractionCall& call, const Surroundings& surroundings);
 void round(const RoundCall& call, const Surroundings& surroundings);
-void add(const AddCall& call, const Surroundings& surroundings);
+void binary(const BinaryCall& call, const Surroundings& surroundings);
+void unary(const UnaryCall& call, const Surroundings& surroundings);
+void gather_sum(const GatherSumCall& call, const Surroundings& surroundings);
+void random_words(const RandomWordsCall& call, const Surroundings& surroundings);
 void sgd(const SgdCall& call, const Surroundings& surroundings);
+void adam(const AdamCall& call, const Surroundings& surroundings);
 
 }  // namespace fpdet::cuda

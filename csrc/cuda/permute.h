@@ -33,7 +33,7 @@ struct PermuteTask {
   Contraction problem;
   int64_t first;  ///< output that the first permutation is of, under vary=element
   int64_t terms;
-  int64_t things;  ///< of one permutation: terms, or parts
+  int64_t things;  ///< of one permutation
   int64_t padded;  ///< a power of two, not less
   int64_t permutations;
   Keyed* keyed;            ///< [permutation][padded]
@@ -41,7 +41,7 @@ struct PermuteTask {
   int64_t span, distance;  ///< of a step of the network
 };
 
-/// The pairs to be sorted. What is absent or padding comes last.
+/// The pairs to be sorted. Padding comes last.
 struct FillKeys {
   using Task = PermuteTask;
   using Shared = Nothing;
@@ -51,20 +51,20 @@ struct FillKeys {
   template <class Block>
   FPDET_HD static void run(const Task& task, Block& block) {
     const Draw draw = resolved(task.draw);
+    const Schedule schedule(task.order, task.terms);
     for_share<FillKeys>(block, task.permutations * task.padded, [&](int64_t at) {
-      const int64_t i = at % task.padded;
-      const bool parts = task.order.kind == OrderKind::SplitShuffled;
-      bool absent = i >= task.things;
-      if (parts && !absent) {
-        absent = (i + 1) * task.terms / task.things == i * task.terms / task.things;
+      const int64_t j = at % task.padded;
+      if (j >= task.things) {
+        task.keyed[at] = {~uint64_t{0}, INT64_MAX};
+        return;
       }
       ElementKey key{};
       if (task.order.vary == Vary::Element) {
         key = output_key(task.problem, draw, task.order.seed, task.first + at / task.padded);
       }
-      const auto number = static_cast<uint64_t>(i);
-      task.keyed[at] = absent ? Keyed{~uint64_t{0}, i | (int64_t{1} << 62)}
-                              : Keyed{permutation_key(task.order, number, draw.counter, key), i};
+      const int64_t thing = schedule.thing(j);
+      const auto number = static_cast<uint64_t>(thing);
+      task.keyed[at] = {permutation_key(task.order, number, draw.counter, key), thing};
     });
   }
 };
@@ -106,9 +106,6 @@ struct TakeSequence {
   }
 };
 
-inline int64_t permuted_things(const Order& order, int64_t terms) {
-  return order.kind == OrderKind::SplitShuffled ? order.n : terms;
-}
 inline int64_t power_of_two_from(int64_t n) {
   int64_t p = 1;
   while (p < n) p *= 2;
@@ -117,7 +114,7 @@ inline int64_t power_of_two_from(int64_t n) {
 
 /// Bytes of one permutation while it is made.
 inline int64_t permutation_bytes(const Order& order, int64_t terms) {
-  const int64_t things = permuted_things(order, terms);
+  const int64_t things = Schedule(order, terms).things();
   return power_of_two_from(things) * static_cast<int64_t>(sizeof(Keyed)) + things * 8;
 }
 
@@ -132,7 +129,7 @@ class Permuter {
     task_.draw = draw;
     task_.problem = problem;
     task_.terms = problem.terms.product();
-    task_.things = permuted_things(order, task_.terms);
+    task_.things = Schedule(order, task_.terms).things();
     task_.padded = power_of_two_from(task_.things);
     task_.keyed = machine.template allocate<Keyed>(most * task_.padded);
     task_.sequence = machine.template allocate<int64_t>(most * task_.things);

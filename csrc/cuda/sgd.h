@@ -1,53 +1,27 @@
 // SPDX-License-Identifier: MIT
-// One SGD step of many tensors in one launch: the tensors' table travels with the launch.
+// One SGD step of many tensors in one launch.
 #pragma once
 
 #include "outline.h"
 // outline.h stands before all of core
 
 #include "../calls/elementwise.h"
+#include "../calls/random_of.h"
 #include "block.h"
-#include "elementwise.h"
 #include "hardware_ops.h"
 #include "machine.h"
+#include "tensor_table.h"
 #include "values.h"
 
 namespace fpdet::cuda {
-
-inline constexpr int kSgdTensors = 512;     ///< of a launch, whose arguments must not exceed 32 KiB
-inline constexpr int64_t kSgdChunk = 4096;  ///< elements that a block takes at a time
 
 struct SgdTask {
   Scalar scalar;
   Arithmetic arithmetic;
   Draw draw;
   SgdCoefficients coefficients;
-  int tensors;
-  int64_t chunks[kSgdTensors + 1];  ///< those of tensor i are [chunks[i], chunks[i + 1])
-  SgdTensor table[kSgdTensors];
-
-  /// The tensor that a chunk is of.
-  FPDET_HD int tensor_of(int64_t chunk) const {
-    int low = 0, high = tensors;
-    while (high - low > 1) {
-      const int middle = (low + high) / 2;
-      (chunk < chunks[middle] ? high : low) = middle;
-    }
-    return low;
-  }
+  TensorTable<SgdTensor> tensors;
 };
-static_assert(sizeof(SgdTask) <= 32764);
-
-/// f(tensor, begin, end) for this block's chunks.
-template <class Block, class F>
-FPDET_HD void for_chunks(const SgdTask& task, const Block& block, F&& f) {
-  for (int64_t chunk = block.index(); chunk < task.chunks[task.tensors]; chunk += block.count()) {
-    const int i = task.tensor_of(chunk);
-    const int64_t begin = (chunk - task.chunks[i]) * kSgdChunk;
-    const int64_t rest = task.table[i].count - begin;
-    f(task.table[i], begin, begin + (rest < kSgdChunk ? rest : kSgdChunk));
-  }
-}
 
 /// Every arithmetic.
 struct SgdAny {
@@ -62,10 +36,10 @@ struct SgdAny {
     const Arith arith(arithmetic, operands_fit(task.scalar, arithmetic.format));
     const Draw draw = resolved(task.draw);
     const Format own = element_format(task.scalar);
-    for_chunks(task, block, [&](const SgdTensor& t, int64_t begin, int64_t end) {
+    for_chunks(task.tensors, block, [&](const SgdTensor& t, int64_t begin, int64_t end) {
       for (int64_t i = begin + block.thread(); i < end; i += kThreads) {
         RandomBits random =
-            random_of(arithmetic.stochastic, arithmetic.rounding, draw, t.number, i);
+            random_of_element(arithmetic.stochastic, arithmetic.rounding, draw, t.number, i);
         const double buffer = t.buffer != nullptr ? load_element(task.scalar, t.buffer, i) : 0.0;
         const SgdResult<double> step =
             sgd_element(task.coefficients, arith, load_element(task.scalar, t.parameter, i),
@@ -112,7 +86,7 @@ struct SgdHardware {
   FPDET_HD static void chunks(const Task& task, Block& block) {
     const auto k = task.coefficients.convert([](double x) { return static_cast<A>(x); });
     const Rounding rounding = task.arithmetic.rounding;
-    for_chunks(task, block, [&](const SgdTensor& t, int64_t begin, int64_t end) {
+    for_chunks(task.tensors, block, [&](const SgdTensor& t, int64_t begin, int64_t end) {
       auto* parameter = static_cast<T*>(t.parameter);
       const auto* gradient = static_cast<const T*>(t.gradient);
       auto* buffer = static_cast<T*>(t.buffer);
@@ -147,27 +121,14 @@ struct SgdHardware {
   }
 };
 
-/// As many launches as there are tables.
 template <class Kernel, class Machine>
 void sgd_tables(const SgdCall& call, Machine& machine) {
-  SgdTask task;
-  task.scalar = call.scalar;
-  task.arithmetic = call.arithmetic;
-  task.draw = call.draw;
-  task.coefficients = sgd_coefficients(call.scalars, call.arithmetic.format);
-  for (size_t begin = 0; begin < call.tensors.size(); begin += kSgdTensors) {
-    task.tensors = 0;
-    task.chunks[0] = 0;
-    for (size_t i = begin; i < call.tensors.size() && task.tensors < kSgdTensors; ++i) {
-      const int number = task.tensors++;
-      const int64_t chunks = (call.tensors[i].count + kSgdChunk - 1) / kSgdChunk;
-      task.table[number] = call.tensors[i];
-      task.chunks[number + 1] = task.chunks[number] + chunks;
-    }
-    const int64_t chunks = task.chunks[task.tensors];
-    const int64_t most = 16 * machine.multiprocessors();
-    machine.template launch<Kernel>(chunks < most ? chunks : most, task);
-  }
+  SgdTask task{call.scalar,
+               call.arithmetic,
+               call.draw,
+               sgd_coefficients(call.scalars, call.arithmetic.format),
+               {}};
+  launch_tables<Kernel>(task, call.tensors, machine);
 }
 
 /// Hardware roundings of float32 (of float64 for its own elements) have kernels of their own.

@@ -67,7 +67,8 @@ struct SlowContraction {
     if (task.bias != nullptr) {
       bias = load_element(task.scalar, task.bias, (group * rows + row_number) * task.bias_stride);
     }
-    AnyCursor<Product> cursor(problem, task.scalar, task.left, task.right, group, row, col);
+    TermCursor cursor(problem, AnyElements{task.scalar, task.left},
+                      AnyElements{task.scalar, task.right}, group, row, col);
     const Format format = element_format(task.scalar);
     const Schedule schedule(task.order, problem.terms.product(),
                             task.permutation + i * task.permutation_step);

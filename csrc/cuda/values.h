@@ -56,53 +56,12 @@ FPDET_HD inline bool operands_fit(Scalar scalar, const Format& format) {
   return scalar != Scalar::Float64 || is_float64(format);
 }
 
-/// TermCursor over elements of a type known at run time; without products left() is the constant 1.
-template <bool Product>
-class AnyCursor {
- public:
-  FPDET_HD AnyCursor(const Contraction& c, Scalar scalar, const void* left, const void* right,
-                     int64_t group, const Digits& row, const Digits& col)
-      : c_(c),
-        scalar_(scalar),
-        left_(left),
-        right_(right),
-        left_outer_(c.left.origin + c.left.outer.place(row)),
-        right_outer_(c.right.origin + c.right.outer.place(col)) {
-    left_outer_.offset += group * c.left.group_offset;
-    right_outer_.offset += group * c.right.group_offset;
-  }
+/// Elements (core/element.h) of a type known at run time only.
+struct AnyElements {
+  Scalar scalar;
+  const void* data;
 
-  FPDET_HD void seek(int64_t term) {
-    digits_ = c_.terms.decode(term);
-    refresh();
-  }
-  FPDET_HD void advance() {
-    int i = kDigits - 1;
-    while (i > 0 && ++digits_.d[i] == c_.terms.d[i]) digits_.d[i--] = 0;
-    if (i == 0) ++digits_.d[0];
-    refresh();
-  }
-  FPDET_HD double left() const {
-    if constexpr (!Product) return 1.0;
-    return fetch(c_.left, left_, left_place_);
-  }
-  FPDET_HD double right() const { return fetch(c_.right, right_, right_place_); }
-
- private:
-  FPDET_HD void refresh() {
-    left_place_ = left_outer_ + c_.left.term.place(digits_);
-    right_place_ = right_outer_ + c_.right.term.place(digits_);
-  }
-  FPDET_HD double fetch(const Operand& operand, const void* data, const Place& place) const {
-    return operand.contains(place) ? load_element(scalar_, data, place.offset) : 0.0;
-  }
-
-  const Contraction& c_;
-  Scalar scalar_;
-  const void* left_;
-  const void* right_;
-  Place left_outer_, right_outer_, left_place_, right_place_;
-  Digits digits_;
+  FPDET_HD double operator[](int64_t i) const { return load_element(scalar, data, i); }
 };
 
 }  // namespace fpdet::cuda

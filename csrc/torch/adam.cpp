@@ -5,6 +5,7 @@
 #include <torch/csrc/stable/library.h>
 #include <torch/csrc/stable/ops.h>
 
+#include "../cuda/ops.h"
 #include "check.h"
 #include "elementwise.h"
 #include "layout.h"
@@ -13,7 +14,17 @@ namespace fpdet::torch_ops {
 namespace {
 
 /// Not to be interrupted: half a step would be left behind.
-void run(const cpu::AdamCall& call) {
+void run(const cpu::AdamCall& call, [[maybe_unused]] const Tensor& where) {
+#if defined(FPDET_HAS_CUDA)
+  if (where.is_cuda()) {
+    const Arithmetic& a = call.arithmetic;
+    int64_t count = 0;
+    for (const cpu::AdamTensor& tensor : call.tensors) count += tensor.count;
+    return on_gpu(
+        where, [&] { return describe(count, a.rounding, a.format); },
+        [&](const cuda::Surroundings& gpu) { cuda::adam(call, gpu); });
+  }
+#endif
   if (elementwise_kernels_in_use() && cpu::fast_adam_covers(call)) {
     cpu::fast_adam(call, parallel_for);
   } else {
@@ -59,10 +70,11 @@ void adam_(std::vector<Tensor> params, std::vector<Tensor> grads, std::vector<Te
   // All checks come before any work: a refused step leaves no parameter changed.
   std::vector<Scalar> scalars;
   for (size_t i = 0; i < params.size(); ++i) {
-    check_cpu(params[i], "params");
+    check_device(params[i], "params");
+    check_same_device(params[0], "params", params[i], "params");
     scalars.push_back(scalar_of(params[i], "params"));
     for (const Companion& companion : companions) {
-      check_cpu(companion.tensors[i], companion.name);
+      check_same_device(params[i], "params", companion.tensors[i], companion.name);
       check_same_scalar(params[i], "params", companion.tensors[i], companion.name);
       check_same_shape(params[i], "params", companion.tensors[i], companion.name);
     }
@@ -79,7 +91,8 @@ void adam_(std::vector<Tensor> params, std::vector<Tensor> grads, std::vector<Te
     cpu::AdamCall call = adam_call(scalar, parsed);
     call.scalars = {lr,  beta1,        beta2,     beta1_power, beta2_power,
                     eps, weight_decay, decoupled, maximize,    amsgrad};
-    call.draw = draw_from(draw, parsed.stochastic, kPassAdam, 0);
+    call.draw =
+        draw_from(draw, parsed.stochastic, kPassAdam, 0, params.empty() ? nullptr : params.data());
     for (size_t i = 0; i < params.size(); ++i) {
       if (scalars[i] != scalar) continue;
       bool alike = lies_well(params[i], draws);
@@ -100,7 +113,7 @@ void adam_(std::vector<Tensor> params, std::vector<Tensor> grads, std::vector<Te
       if (amsgrad) tensor.most = state(max_exp_avg_sqs[i]);
       call.tensors.push_back(tensor);
     }
-    if (!call.tensors.empty()) run(call);
+    if (!call.tensors.empty()) run(call, params[0]);
   }
   for (CopyBack& copy : copies) torch::stable::copy_(copy.to, copy.from);
 }
@@ -112,6 +125,9 @@ bool adam_has_kernel(std::string dtype, std::string arithmetic) {
 }  // namespace
 
 STABLE_TORCH_LIBRARY_IMPL(fpdet, CPU, m) { m.impl("adam_", TORCH_BOX(&adam_)); }
+#if defined(FPDET_HAS_CUDA)
+STABLE_TORCH_LIBRARY_IMPL(fpdet, CUDA, m) { m.impl("adam_", TORCH_BOX(&adam_)); }
+#endif
 
 STABLE_TORCH_LIBRARY_IMPL(fpdet, CompositeExplicitAutograd, m) {
   m.impl("adam_has_kernel", TORCH_BOX(&adam_has_kernel));

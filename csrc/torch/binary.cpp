@@ -8,6 +8,7 @@
 #include <atomic>
 
 #include "../cpu/elementwise.h"
+#include "../cuda/ops.h"
 #include "elementwise.h"
 #include "layout.h"
 #include "shape.h"
@@ -22,8 +23,17 @@ void use_elementwise_kernels(bool value) { kernels_in_use = value; }
 /// Rows shorter than this cost more than a copy of the operand that breaks them.
 constexpr int64_t kShortRow = 16;
 
-void run(const cpu::BinaryCall& call) {
+// `where` the call's elements lie.
+void run(const cpu::BinaryCall& call, [[maybe_unused]] const Tensor& where) {
   if (call.count == 0) return;
+#if defined(FPDET_HAS_CUDA)
+  if (where.is_cuda()) {
+    const Arithmetic& a = call.arithmetic;
+    return on_gpu(
+        where, [&] { return describe(call.count, a.rounding, a.format); },
+        [&](const cuda::Surroundings& gpu) { cuda::binary(call, gpu); });
+  }
+#endif
   if (elementwise_kernels_in_use() && cpu::fast_binary_covers(call)) {
     cpu::fast_binary(call, interruptible(kFastSecondsPerElement));
   } else {
@@ -86,14 +96,14 @@ Tensor run_binary(cpu::BinaryCall& call, const Sizes& shape, const Tensor* a, co
   const bool numbered = call.arithmetic.rounding == Rounding::Stochastic;
   const bool in_place = lies_well(result, numbered);
   const Tensor target = in_place ? result : torch::stable::new_empty(result, shape);
-  call.count = target.numel();
-  const int64_t samples = shape.empty() ? 1 : shape[0];
-  call.per_sample = samples > 0 ? std::max<int64_t>(1, call.count / samples) : 1;
+  count_elements(target, call);
   if (call.count == 0) return result;
 
   auto dimensions = dimensions_of(shape, target, a, b, numbered);
-  // Rows must be walked in steps of 0 or 1, and be long unless there is but one.
+  // Rows must be walked in steps of 0 or 1, be long unless there is but one, and have numbers of a
+  // few digits.
   const auto breaks_rows = [&](size_t operand) {
+    if (dimensions.size() > kRowDigits + 1) return true;
     const int64_t step = dimensions.back().stride[operand];
     if (step != 0 && step != 1) return true;
     if (dimensions.size() == 1 || dimensions.back().size >= kShortRow) return false;
@@ -120,27 +130,28 @@ Tensor run_binary(cpu::BinaryCall& call, const Sizes& shape, const Tensor* a, co
   call.b.column = dimensions.back().stride[2];
   dimensions.pop_back();
   for (const auto& dimension : dimensions) {
-    call.rows.push_back(dimension.size);
-    call.a.strides.push_back(dimension.stride[1]);
-    call.b.strides.push_back(dimension.stride[2]);
+    call.rows[call.digits] = dimension.size;
+    call.a.strides[call.digits] = dimension.stride[1];
+    call.b.strides[call.digits] = dimension.stride[2];
+    ++call.digits;
   }
   if (a != nullptr) call.a.data = a->const_data_ptr();
   if (b != nullptr) call.b.data = b->const_data_ptr();
   call.out = target.mutable_data_ptr();
-  run(call);
+  run(call, target);
   if (!in_place) torch::stable::copy_(result, target);
   return result;
 }
 
 Tensor binary(const Tensor& a, const Tensor& b, std::string operation, std::string arithmetic,
               std::optional<Tensor> draw, int64_t pass_tag, int64_t batch_offset) {
-  check_cpu(a, "a");
-  check_cpu(b, "b");
+  check_device(a, "a");
+  check_same_device(a, "a", b, "b");
   check_same_scalar(a, "a", b, "b");
   const Sizes shape = broadcast_sizes(sizes_of(a), "a", sizes_of(b), "b");
   const ParsedArithmetic& parsed = forward_arithmetic_from(arithmetic);
   cpu::BinaryCall call = call_for(scalar_of(a, "a"), operation_from(operation), parsed);
-  call.draw = draw_from(draw, parsed.stochastic, pass_tag, batch_offset);
+  call.draw = draw_from(draw, parsed.stochastic, pass_tag, batch_offset, &a);
   return run_binary(call, shape, &a, &b);
 }
 
@@ -149,10 +160,10 @@ Tensor binary(const Tensor& a, const Tensor& b, std::string operation, std::stri
 Tensor binary_scalar(const Tensor& a, double b, bool scalar_first, std::string operation,
                      std::string arithmetic, std::optional<Tensor> draw, int64_t pass_tag,
                      int64_t batch_offset) {
-  check_cpu(a, "a");
+  check_device(a, "a");
   const ParsedArithmetic& parsed = forward_arithmetic_from(arithmetic);
   cpu::BinaryCall call = call_for(scalar_of(a, "a"), operation_from(operation), parsed);
-  call.draw = draw_from(draw, parsed.stochastic, pass_tag, batch_offset);
+  call.draw = draw_from(draw, parsed.stochastic, pass_tag, batch_offset, &a);
   const Format format = parsed.resolve(call.scalar == Scalar::Float64).format;
   (scalar_first ? call.a : call.b).number = soft_round(b, format, Rounding::NearestEven);
   return run_binary(call, sizes_of(a), scalar_first ? nullptr : &a, scalar_first ? &a : nullptr);
@@ -161,8 +172,8 @@ Tensor binary_scalar(const Tensor& a, double b, bool scalar_first, std::string o
 /// binary's addition of equal shapes.
 Tensor add(const Tensor& a, const Tensor& b, std::string arithmetic, std::optional<Tensor> draw,
            int64_t pass_tag) {
-  check_cpu(a, "a");
-  check_cpu(b, "b");
+  check_device(a, "a");
+  check_same_device(a, "a", b, "b");
   check_same_scalar(a, "a", b, "b");
   check_same_shape(a, "a", b, "b");
   return binary(a, b, "add", std::move(arithmetic), std::move(draw), pass_tag, 0);
@@ -182,6 +193,13 @@ STABLE_TORCH_LIBRARY_IMPL(fpdet, CPU, m) {
   m.impl("binary", TORCH_BOX(&binary));
   m.impl("binary_scalar", TORCH_BOX(&binary_scalar));
 }
+#if defined(FPDET_HAS_CUDA)
+STABLE_TORCH_LIBRARY_IMPL(fpdet, CUDA, m) {
+  m.impl("add", TORCH_BOX(&add));
+  m.impl("binary", TORCH_BOX(&binary));
+  m.impl("binary_scalar", TORCH_BOX(&binary_scalar));
+}
+#endif
 
 STABLE_TORCH_LIBRARY_IMPL(fpdet, CompositeExplicitAutograd, m) {
   m.impl("use_elementwise_kernels", TORCH_BOX(&use_elementwise_kernels));

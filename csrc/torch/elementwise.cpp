@@ -16,18 +16,12 @@
 namespace fpdet::torch_ops {
 namespace {
 
-/// Elements of a call under a rounding, for a GPU's errors.
-[[maybe_unused]] std::string describe(int64_t count, const std::string& rounding,
-                                      const Format& format) {
-  return std::to_string(count) + " elements, under '" + rounding + "' in " + to_string(format);
-}
-
 // `where` a call's elements lie.
 void run(const cpu::RoundCall& call, [[maybe_unused]] const Tensor& where) {
 #if defined(FPDET_HAS_CUDA)
   if (where.is_cuda()) {
     return on_gpu(
-        where, [&] { return describe(call.count, to_string(call.rounding), call.format); },
+        where, [&] { return describe(call.count, call.rounding, call.format); },
         [&](const cuda::Surroundings& gpu) { cuda::round(call, gpu); });
   }
 #endif
@@ -37,14 +31,6 @@ void run(const cpu::RoundCall& call, [[maybe_unused]] const Tensor& where) {
     cpu::slow_round(call, interruptible(kSlowSecondsPerElement));
   }
 }
-#if defined(FPDET_HAS_CUDA)
-void run(const AddCall& call, const Tensor& where) {
-  const Arithmetic& a = call.arithmetic;
-  on_gpu(
-      where, [&] { return describe(call.count, to_string(a.rounding), a.format); },
-      [&](const cuda::Surroundings& gpu) { cuda::add(call, gpu); });
-}
-#endif
 /// Not to be interrupted: half a step would be left behind.
 void run(const cpu::SgdCall& call, [[maybe_unused]] const Tensor& where) {
 #if defined(FPDET_HAS_CUDA)
@@ -53,7 +39,7 @@ void run(const cpu::SgdCall& call, [[maybe_unused]] const Tensor& where) {
     int64_t count = 0;
     for (const cpu::SgdTensor& tensor : call.tensors) count += tensor.count;
     return on_gpu(
-        where, [&] { return describe(count, to_string(a.rounding), a.format); },
+        where, [&] { return describe(count, a.rounding, a.format); },
         [&](const cuda::Surroundings& gpu) { cuda::sgd(call, gpu); });
   }
 #endif
@@ -63,51 +49,6 @@ void run(const cpu::SgdCall& call, [[maybe_unused]] const Tensor& where) {
     cpu::slow_sgd(call, parallel_for);
   }
 }
-
-/// Runs a call into `result`, of any layout, its operands made to lie alike.
-template <size_t Inputs, class Call>
-void run_into(Tensor result, Call& call, const Tensor* const (&inputs)[Inputs],
-              const void** const (&at)[Inputs], bool draws) {
-  const int64_t samples = result.dim() > 0 ? result.size(0) : 1;
-  call.count = result.numel();
-  call.per_sample = samples > 0 ? std::max<int64_t>(1, call.count / samples) : 1;
-  bool alike = lies_well(result, draws);
-  for (const Tensor* input : inputs) alike = alike && same_strides(*input, result);
-  if (alike) {
-    for (size_t i = 0; i < Inputs; ++i) *at[i] = inputs[i]->const_data_ptr();
-    call.out = result.mutable_data_ptr();
-    return run(call, result);
-  }
-  std::vector<Tensor> copies;
-  for (size_t i = 0; i < Inputs; ++i) {
-    copies.push_back(row_major_copy(*inputs[i]));
-    *at[i] = copies.back().const_data_ptr();
-  }
-  call.out = copies[0].mutable_data_ptr();  // element by element: in place
-  run(call, result);
-  torch::stable::copy_(result, copies[0]);
-}
-
-#if defined(FPDET_HAS_CUDA)
-/// a + b rounded in the accumulator's format (event 0), then to the result's (event 1): on the CPU
-/// that is a case of binary (binary.cpp).
-Tensor add_on_gpu(const Tensor& a, const Tensor& b, std::string arithmetic,
-                  std::optional<Tensor> draw, int64_t pass_tag) {
-  check_same_device(a, "a", b, "b");
-  check_same_scalar(a, "a", b, "b");
-  check_same_shape(a, "a", b, "b");
-  const ParsedArithmetic& parsed = arithmetic_from(arithmetic);
-  AddCall call;
-  call.scalar = scalar_of(a, "a");
-  call.arithmetic = parsed.resolve(call.scalar == Scalar::Float64);
-  if (parsed.order.exact()) call.arithmetic.format = format_of(call.scalar);
-  call.draw = draw_from(draw, call.arithmetic.stochastic, pass_tag, 0, &a);
-  const Tensor result = large_empty_like(a);
-  run_into<2>(result, call, {&a, &b}, {&call.a, &call.b},
-              call.arithmetic.rounding == Rounding::Stochastic);
-  return result;
-}
-#endif
 
 cpu::RoundCall round_call(Scalar scalar, const std::string& format, const std::string& rounding) {
   cpu::RoundCall call;
@@ -134,7 +75,8 @@ void round_out(const Tensor& x, std::string format, std::string rounding,
   check_same_shape(x, "x", out, "out");
   cpu::RoundCall call = round_call(scalar_of(x, "x"), format, rounding);
   call.draw = draw_from(draw, call.stochastic, kPassRound, batch_offset, &x);
-  run_into<1>(out, call, {&x}, {&call.x}, call.rounding == Rounding::Stochastic);
+  run_into(out, x, call, call.rounding == Rounding::Stochastic,
+           [&](const RoundCall& ready) { run(ready, x); });
 }
 
 Tensor round(const Tensor& x, std::string format, std::string rounding, std::optional<Tensor> draw,
@@ -246,10 +188,7 @@ bool sgd_has_cuda_kernel([[maybe_unused]] std::string dtype,
 
 STABLE_TORCH_LIBRARY_IMPL(fpdet, CPU, m){FPDET_OPS(m)}
 #if defined(FPDET_HAS_CUDA)
-STABLE_TORCH_LIBRARY_IMPL(fpdet, CUDA, m) {
-  FPDET_OPS(m)
-  m.impl("add", TORCH_BOX(&add_on_gpu));
-}
+STABLE_TORCH_LIBRARY_IMPL(fpdet, CUDA, m){FPDET_OPS(m)}
 #endif
 #undef FPDET_OPS
 

@@ -42,8 +42,8 @@ Tensor repeated(const Tensor& bias, int64_t groups) {
 Tensor matmul(const Tensor& given_a, const Tensor& given_b, std::optional<Tensor> bias,
               std::string arithmetic, std::optional<Tensor> draw, int64_t pass_tag,
               int64_t batch_offset) {
-  check_cpu(given_a, "a");
-  check_cpu(given_b, "b");
+  check_device(given_a, "a");
+  check_same_device(given_a, "a", given_b, "b");
   check_same_scalar(given_a, "a", given_b, "b");
   const Scalar scalar = scalar_of(given_a, "a");
   const Sizes a_sizes = sizes_of(given_a), b_sizes = sizes_of(given_b);
@@ -63,7 +63,7 @@ Tensor matmul(const Tensor& given_a, const Tensor& given_b, std::optional<Tensor
       "fpdet: b: expected a matrix or the batch of a, whose shape is ", text_of(a_sizes),
       "; got shape ", text_of(b_sizes));
   if (bias.has_value()) {
-    check_cpu(*bias, "bias");
+    check_same_device(given_a, "a", *bias, "bias");
     check_same_scalar(given_a, "a", *bias, "bias");
     STD_TORCH_CHECK(sizes_of(*bias) == Sizes{shape.columns}, "fpdet: bias: expected shape [",
                     shape.columns, "], got ", text_of(sizes_of(*bias)));
@@ -96,7 +96,7 @@ Tensor matmul(const Tensor& given_a, const Tensor& given_b, std::optional<Tensor
 
   auto call =
       call_for(matmul_contraction(shape, a_strides, b_strides), forward_arithmetic_from(arithmetic),
-               draw, pass_tag, batch_offset * lines_of_first, scalar);
+               draw, pass_tag, batch_offset * lines_of_first, scalar, &a);
   if (bias.has_value()) {
     const Tensor all = shape.batches == 1 ? *bias : repeated(*bias, shape.batches);
     bias = all;
@@ -113,5 +113,8 @@ Tensor matmul(const Tensor& given_a, const Tensor& given_b, std::optional<Tensor
 }  // namespace
 
 STABLE_TORCH_LIBRARY_IMPL(fpdet, CPU, m) { m.impl("matmul", TORCH_BOX(&matmul)); }
+#if defined(FPDET_HAS_CUDA)
+STABLE_TORCH_LIBRARY_IMPL(fpdet, CUDA, m) { m.impl("matmul", TORCH_BOX(&matmul)); }
+#endif
 
 }  // namespace fpdet::torch_ops

@@ -159,11 +159,11 @@ bool fits(size_t kept, size_t reduced) { return kept < kDigits && reduced <= kDi
 Tensor sum(const Tensor& given_a, std::optional<Tensor> given_b, Sizes dims, bool keepdim,
            std::string arithmetic, std::optional<Tensor> draw, int64_t pass_tag,
            int64_t batch_offset) {
-  check_cpu(given_a, "a");
+  check_device(given_a, "a");
   const Scalar scalar = scalar_of(given_a, "a");
   Sizes shape = sizes_of(given_a);
   if (given_b.has_value()) {
-    check_cpu(*given_b, "b");
+    check_same_device(given_a, "a", *given_b, "b");
     check_same_scalar(given_a, "a", *given_b, "b");
     shape = broadcast_sizes(shape, "a", sizes_of(*given_b), "b");
   }
@@ -195,7 +195,9 @@ Tensor sum(const Tensor& given_a, std::optional<Tensor> given_b, Sizes dims, boo
     const size_t varying = is_constant(plan, 0) ? 1 : 0;
     const bool varies_alone = is_constant(plan, 1 - varying);
     const bool numbered = parsed.rounding == Rounding::Stochastic || parsed.order.permuted();
-    if (!varies_alone && !numbered && !joined(plan).has_value()) rest = parts_of(plan);
+    // Not on a GPU, where each part is a launch.
+    const bool in_parts = a.is_cpu() && !varies_alone && !numbered && !joined(plan).has_value();
+    if (in_parts) rest = parts_of(plan);
     if (!rest.empty()) {
       // The operands as they are.
     } else if (varies_alone ? !fits(plan.kept.size(), plan.reduced.size())
@@ -227,7 +229,7 @@ Tensor sum(const Tensor& given_a, std::optional<Tensor> given_b, Sizes dims, boo
       right = b.const_data_ptr();
     }
   }
-  auto call = call_for(problem, parsed, draw, pass_tag, batch_offset, scalar);
+  auto call = call_for(problem, parsed, draw, pass_tag, batch_offset, scalar, &a);
   call.rest = std::move(rest);
   call.left = left;
   call.right = right;
@@ -239,5 +241,8 @@ Tensor sum(const Tensor& given_a, std::optional<Tensor> given_b, Sizes dims, boo
 }  // namespace
 
 STABLE_TORCH_LIBRARY_IMPL(fpdet, CPU, m) { m.impl("sum", TORCH_BOX(&sum)); }
+#if defined(FPDET_HAS_CUDA)
+STABLE_TORCH_LIBRARY_IMPL(fpdet, CUDA, m) { m.impl("sum", TORCH_BOX(&sum)); }
+#endif
 
 }  // namespace fpdet::torch_ops

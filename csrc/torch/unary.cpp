@@ -6,12 +6,10 @@
 #include <torch/csrc/stable/library.h>
 #include <torch/csrc/stable/ops.h>
 
-#include <algorithm>
 #include <atomic>
 
-#include "check.h"
-#include "layout.h"
-#include "parallel.h"
+#include "../cuda/ops.h"
+#include "elementwise.h"
 
 namespace fpdet::torch_ops {
 namespace {
@@ -41,39 +39,35 @@ cpu::UnaryCall unary_call(const std::string& function, Scalar scalar, const std:
   call.arithmetic = parsed.resolve(scalar == Scalar::Float64);
   if (parsed.order.exact()) call.arithmetic.format = format_of(scalar);  // straight to the result's
   STD_TORCH_CHECK(
-      cpu::unary_covers(call.function, scalar, call.arithmetic.format), "fpdet: ", function,
+      fpdet::unary_covers(call.function, scalar, call.arithmetic.format), "fpdet: ", function,
       ": expected float32, bfloat16 or float16 and an accumulator inside ", "float32, got ",
       to_string(format_of(scalar)), " and ", to_string(call.arithmetic.format));
   return call;
 }
 
+// `where` the call's elements lie.
+void run(const cpu::UnaryCall& call, [[maybe_unused]] const Tensor& where) {
+#if defined(FPDET_HAS_CUDA)
+  if (where.is_cuda()) {
+    const Arithmetic& a = call.arithmetic;
+    return on_gpu(
+        where, [&] { return describe(call.count, a.rounding, a.format); },
+        [&](const cuda::Surroundings& gpu) { cuda::unary(call, gpu); });
+  }
+#endif
+  const cpu::ParallelFor loop = interruptible(kSecondsPerElement);
+  kernels_in_use ? cpu::unary(call, loop) : cpu::slow_unary(call, loop);
+}
+
 /// f(x) rounded in the accumulator's format (event 0), then to the result's (event 1).
 Tensor unary(const Tensor& x, std::string function, std::string arithmetic,
              std::optional<Tensor> draw, int64_t pass_tag, int64_t batch_offset) {
-  check_cpu(x, "x");
+  check_device(x, "x");
   cpu::UnaryCall call = unary_call(function, scalar_of(x, "x"), arithmetic);
-  call.draw = draw_from(draw, call.arithmetic.stochastic, pass_tag, batch_offset);
+  call.draw = draw_from(draw, call.arithmetic.stochastic, pass_tag, batch_offset, &x);
   const Tensor result = large_empty_like(x);
-  const int64_t samples = x.dim() > 0 ? x.size(0) : 1;
-  call.count = x.numel();
-  call.per_sample = samples > 0 ? std::max<int64_t>(1, call.count / samples) : 1;
-  const auto run = [&](const Tensor& from, Tensor to) {
-    call.x = from.const_data_ptr();
-    call.out = to.mutable_data_ptr();
-    const cpu::ParallelFor loop = [](int64_t count, int64_t grain, const auto& body) {
-      interruptible_parallel_for(kSecondsPerElement, count, grain, body);
-    };
-    kernels_in_use ? cpu::unary(call, loop) : cpu::slow_unary(call, loop);
-  };
-  if (lies_well(result, call.arithmetic.rounding == Rounding::Stochastic) &&
-      same_strides(x, result)) {
-    run(x, result);
-    return result;
-  }
-  const Tensor copy = row_major_copy(x);
-  run(copy, copy);  // element by element: in place
-  Tensor to = result;
-  torch::stable::copy_(to, copy);
+  run_into(result, x, call, call.arithmetic.rounding == Rounding::Stochastic,
+           [&](const cpu::UnaryCall& ready) { run(ready, x); });
   return result;
 }
 
@@ -82,7 +76,7 @@ bool unary_covers(std::string function, std::string dtype, std::string arithmeti
   const ParsedArithmetic& parsed = arithmetic_from(arithmetic);
   const Format format =
       parsed.order.exact() ? format_of(scalar) : parsed.resolve(scalar == Scalar::Float64).format;
-  return cpu::unary_covers(function_named(function), scalar, format);
+  return fpdet::unary_covers(function_named(function), scalar, format);
 }
 
 std::vector<std::string> unary_functions() {
@@ -96,6 +90,9 @@ std::vector<std::string> unary_functions() {
 }  // namespace
 
 STABLE_TORCH_LIBRARY_IMPL(fpdet, CPU, m) { m.impl("unary", TORCH_BOX(&unary)); }
+#if defined(FPDET_HAS_CUDA)
+STABLE_TORCH_LIBRARY_IMPL(fpdet, CUDA, m) { m.impl("unary", TORCH_BOX(&unary)); }
+#endif
 
 STABLE_TORCH_LIBRARY_IMPL(fpdet, CompositeExplicitAutograd, m) {
   m.impl("use_function_kernels", TORCH_BOX(&use_function_kernels));

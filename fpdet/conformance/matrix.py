@@ -1,11 +1,12 @@
 """The cases: every rounding with every order several times over, the other settings taking turns, and as many more as
-it takes until each pair of two settings' values has met."""
+it takes until each pair of two settings' values has met; then the same for what networks are made of, and networks."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations, product
 
 from fpdet._arithmetic import ROUNDINGS
 from fpdet._order import WITHOUT_TREE
+from fpdet.conformance import network, primitives
 from fpdet.conformance.inputs import KINDS, splitmix64
 
 CONVOLUTIONS = ("forward", "grad_input", "grad_weight", "channel_sum")
@@ -32,7 +33,11 @@ FORMATS = ("auto", "float64", "float32", "tfloat32", "bfloat16", "float16", "flo
 FUSED = ("fused", "unfused")
 HARDWARE = ("nearest_even", "toward_zero", "upward", "downward")
 REPEATS = 5
+# By rounding.
+NETWORK_ORDERS = ("blocked(16)", "sequential", "pairwise", "shuffled(3,vary=call)", "exact", "kahan", "split(3)")
 FACTORS = ("op", "rounding", "order", "format", "fused", "dtype")
+WITH_ORDER = (*CONVOLUTIONS, *primitives.REDUCTIONS, network.NAME)
+WITH_FUSED = (*WITH_ORDER, "sgd", "add", "adam")
 
 # N, C, K, groups, input size, kernel, stride, padding, dilation
 SHAPES = {
@@ -69,7 +74,7 @@ class Case:
     @property
     def arithmetic(self):
         """In words, as the ops take it."""
-        order = self.order if self.op in CONVOLUTIONS else "sequential"
+        order = "sequential" if self.order == "-" else self.order
         words = (self.rounding, order, self.format, self.fused, self.options)
         return " ".join(word for word in words if word not in ("-", ""))
 
@@ -81,11 +86,11 @@ class Case:
 
 def settings(op, order, format, fused):
     """These settings, "-" for what the op or the order lacks."""
-    if op in POINTWISE:
+    if op not in WITH_ORDER:
         order = "-"
     if order == "exact":
         format = "-"
-    if order in WITHOUT_TREE or op == "round":
+    if order in WITHOUT_TREE or op not in WITH_FUSED:
         fused = "-"
     if op == "round" and format == "auto":
         format = "float32"
@@ -95,7 +100,8 @@ def settings(op, order, format, fused):
 def _case(number, op, rounding, order, format, fused, dtype, shapes=SMALL):
     pick = [int(word >> 33) for word in splitmix64(4, 1000 + number)]
     order, format, fused = settings(op, order, format, fused)
-    shape = shapes[pick[0] % len(shapes)] if op in CONVOLUTIONS else "flat"
+    shapes = shapes if op in CONVOLUTIONS else primitives.SHAPES.get(op, ("flat",))
+    shape = shapes[pick[0] % len(shapes)]
     options = ""
     if rounding == "stochastic":
         keyed = "position" if pick[1] % 4 else "operands"
@@ -111,21 +117,23 @@ def pairs(case):
     return {pair for pair in combinations(values, 2) if "-" not in (pair[0][1], pair[1][1])}
 
 
-def _possible():
+def _possible(ops):
     """One case for each combination that there is, of one value each of FACTORS."""
-    ops = (*CONVOLUTIONS, *POINTWISE)
     seen = set()
     for op, order, format, fused in product(ops, ORDERS, FORMATS, FUSED):
         some = (op, *settings(op, order, format, fused))
-        if some not in seen:
-            seen.add(some)
-            yield from ((op, rounding, *some[1:], dtype) for rounding, dtype in product(ROUNDINGS, DTYPES))
+        if some in seen:
+            continue
+        seen.add(some)
+        for rounding, dtype in product(ROUNDINGS, DTYPES):
+            if primitives.has(op, some[2], dtype):
+                yield (op, rounding, *some[1:], dtype)
 
 
-def required_pairs():
+def required_pairs(ops=(*CONVOLUTIONS, *POINTWISE, *primitives.NAMES)):
     """Every pair that can meet."""
     found = set()
-    for op, rounding, order, format, fused, dtype in _possible():
+    for op, rounding, order, format, fused, dtype in _possible(ops):
         found |= pairs(Case(0, op, "", "", dtype, rounding, order, format, fused, ""))
     return found
 
@@ -149,20 +157,24 @@ def cases():
         _case(len(chosen) + i, op, rounding, "exact", "-", "-", dtype, LARGE)
         for i, (op, rounding, dtype) in enumerate(product(CONVOLUTIONS[:3], ROUNDINGS, ("float32", "bfloat16")))
     ]
-    met = set().union(*map(pairs, chosen))
-    lacking = required_pairs() - met
-    for op, rounding, order, format, fused, dtype in _possible():
-        if not lacking:
-            break
-        case = _case(len(chosen), op, rounding, order, format, fused, dtype)
-        # Two at a time at least, while pairs are many: shorter than taking each as it comes.
-        new = pairs(case) & lacking
-        if len(new) >= (2 if len(lacking) > 40 else 1):
-            chosen.append(case)
-            lacking -= new
-    for op, rounding, order, format, fused, dtype in _possible():
-        case = _case(len(chosen), op, rounding, order, format, fused, dtype)
-        if pairs(case) & lacking:
-            chosen.append(case)
-            lacking -= pairs(case)
+    chosen += _covering(chosen, (*CONVOLUTIONS, *POINTWISE))
+    chosen += _covering(chosen, primitives.NAMES)
+    for i, (rounding, order) in enumerate(zip(ROUNDINGS, NETWORK_ORDERS, strict=True)):
+        case = _case(len(chosen), network.NAME, rounding, order, "auto", FUSED[i % 2], "float32")
+        chosen.append(replace(case, shape=network.SHAPE, kind="spread"))
     return chosen
+
+
+def _covering(chosen, ops):
+    """More cases, in which all pairs meet that have not met in the chosen ones."""
+    found = []
+    lacking = required_pairs(ops) - set().union(*map(pairs, chosen))
+    # Two new pairs at a time at least, while pairs are many: shorter than taking each as it comes.
+    for least in (2, 1):
+        for op, rounding, order, format, fused, dtype in _possible(ops):
+            case = _case(len(chosen) + len(found), op, rounding, order, format, fused, dtype)
+            new = pairs(case) & lacking
+            if len(new) >= (least if len(lacking) > 40 else 1):
+                found.append(case)
+                lacking -= new
+    return found

@@ -7,6 +7,7 @@ import torch
 
 from fpdet import _library  # noqa: F401  (registers the ops)
 from fpdet._digest import digest
+from fpdet.conformance import network, primitives
 from fpdet.conformance.inputs import values
 from fpdet.conformance.matrix import CONVOLUTIONS, SHAPES
 
@@ -24,6 +25,10 @@ def output_size(shape):
 
 def operands(case):
     """The case's tensors, on the CPU."""
+    if case.op in primitives.NAMES:
+        return primitives.operands(case)
+    if case.op == network.NAME:
+        return network.operands(case)
     if case.op not in CONVOLUTIONS:
         return [values((7, COUNT // 7), 3 * case.number + i, case.kind, case.dtype) for i in range(3)]
     n, c, k, groups, sizes, kernel, *_ = SHAPES[case.shape]
@@ -34,6 +39,10 @@ def operands(case):
 def compute(case, tensors, counter=2):
     """The case's results from tensors as `operands` makes them, wherever they lie."""
     text, draw = case.arithmetic, torch.tensor([case.number, counter])
+    if case.op in primitives.NAMES:
+        return primitives.compute(case, tensors, draw)
+    if case.op == network.NAME:
+        return network.compute(case, tensors, counter)
     if case.op == "sgd":
         parameter, gradient, buffer = (tensor.clone() for tensor in tensors)
         steps = (0.1, 0.9, 0.25, 5e-4, case.number % 2 == 0, case.number % 3 == 0, 3.0 if case.number % 5 else 1.0)

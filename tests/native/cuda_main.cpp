@@ -1,29 +1,21 @@
 // SPDX-License-Identifier: MIT
-// The GPU kernels without a GPU: emulated launches (emulator.h) of every step equal the CPU's slow
-// path bit for bit, with few and with many multiprocessors, threads in either sequence. The
-// controls: planted errors that the emulator must see.
+// Contractions' GPU kernels without a GPU: emulated launches (emulator.h) of every step equal the
+// CPU's slow path bit for bit, with few and with many multiprocessors, threads in either sequence.
+// The controls: planted errors that the emulator must see.
 #include <string>
 #include <vector>
 
 #include "convolutions.h"
 #include "core/words.h"
 #include "cpu/contraction.h"
-#include "cpu/elementwise.h"
 #include "cuda/contraction_steps.h"
-#include "cuda/elementwise.h"
-#include "cuda/sgd.h"
 #include "emulator.h"
+#include "primitives.h"
 
 namespace {
 
 using namespace fpdet;
 using namespace native;
-
-struct Geometry {
-  int64_t multiprocessors;
-  bool backwards;
-};
-constexpr Geometry kGeometries[] = {{1, true}, {7, false}};
 
 template <class T>
 ContractionCall call_of(Scalar scalar, const ParsedArithmetic& parsed) {
@@ -87,99 +79,33 @@ void tiled(const Case& test, Scalar scalar, const std::string& words, bool wild,
   }
 }
 
+/// Sums and products of matrices, by whatever kernels take them.
 template <class T>
-bool same_bits(const std::vector<std::vector<T>>& a, const std::vector<std::vector<T>>& b) {
-  for (size_t i = 0; i < a.size(); ++i) {
-    for (size_t j = 0; j < a[i].size(); ++j) {
-      if (!same(widen(a[i][j]), widen(b[i][j]))) return false;
-    }
-  }
-  return true;
-}
-
-template <class T>
-void elementwise(Scalar scalar, const std::string& words, Failures& failures) {
-  constexpr int64_t kCount = 203, kLong = 2 * cuda::kSgdChunk + 5;
-  Generator random(2);
-  const std::vector<T> x = values<T>(random, kLong, true), y = values<T>(random, kLong, true),
-                       z = values<T>(random, kLong, true);
-  const Arithmetic arithmetic = parse_arithmetic(words).resolve(scalar == Scalar::Float64);
+void primitive(const Primitive& test, Scalar scalar, const std::string& words, bool wild,
+               Failures& failures) {
+  Generator random(8);
+  const std::vector<T> left = values<T>(random, test.left, wild),
+                       right = values<T>(random, test.right, wild),
+                       bias = values<T>(random, test.bias, wild);
+  ContractionCall call = call_of<T>(scalar, parse_arithmetic(words));
+  call.problem = test.problem;
+  // Nothing to read where there are no products.
+  call.left = test.problem.product ? left.data() : nullptr;
+  call.right = right.data();
+  call.bias = test.bias > 0 ? bias.data() : nullptr;
+  const auto run = [&](const auto& how) {
+    std::vector<std::vector<T>> out(1);
+    out[0].resize(static_cast<size_t>(test.problem.outputs()));
+    call.out = out[0].data();
+    how();
+    return out;
+  };
+  const auto expected = run([&] { cpu::slow_contraction(call, serial); });
   for (const Geometry& geometry : kGeometries) {
     EmulatedMachine machine(geometry.multiprocessors, geometry.backwards);
-    std::vector<T> expected(kCount), got(kCount);
-    AddCall add{scalar,   arithmetic, {5, 6, kPassAdd, 7}, kCount, kCount / 7,
-                x.data(), y.data(),   got.data()};
-    cpu::BinaryCall sum;
-    sum.scalar = scalar;
-    sum.arithmetic = arithmetic;
-    sum.draw = add.draw;
-    sum.count = sum.columns = kCount;
-    sum.per_sample = kCount / 7;
-    sum.a.data = x.data();
-    sum.b.data = y.data();
-    sum.out = expected.data();
-    cpu::slow_binary(sum, serial);
-    cuda::add_elements(add, machine);
-    failures.expect(same_bits<T>({expected}, {got}), "add " + words);
-
-    RoundCall round{scalar,
-                    arithmetic.format,
-                    arithmetic.rounding,
-                    arithmetic.stochastic,
-                    {5, 6, kPassRound, 7},
-                    kCount,
-                    29,
-                    x.data(),
-                    expected.data()};
-    cpu::slow_round(round, serial);
-    round.out = got.data();
-    cuda::round_elements(round, machine);
-    failures.expect(same_bits<T>({expected}, {got}), "round " + words);
-
-    for (const bool first : {false, true}) {
-      const SgdScalars scalars{0.1, first ? 0.0 : 0.9, 0.2, 1e-3, 3.0, true, first, first};
-      const auto step = [&](const auto& run) {
-        std::vector<std::vector<T>> p{x, z}, b{z, x};
-        const bool has_buffer = scalars.momentum != 0;
-        SgdCall call{scalar, scalars, arithmetic, {5, 6, kPassSgd, 0}, {}};
-        // One place further for the second: a pack's address there is not a multiple of its size.
-        call.tensors = {{kLong, 0, p[0].data(), y.data(), has_buffer ? b[0].data() : nullptr},
-                        {0, 1, nullptr, nullptr, nullptr},
-                        {203, 2, p[1].data() + 1, y.data(), has_buffer ? b[1].data() : nullptr}};
-        run(call);
-        return std::vector<std::vector<T>>{p[0], p[1], b[0], b[1]};
-      };
-      const auto wanted = step([](const SgdCall& call) { cpu::slow_sgd(call, serial); });
-      for (const bool hardware : {false, true}) {
-        const auto found = step([&](const SgdCall& call) {
-          cuda::sgd(call, machine, hardware && cuda::sgd_on_hardware(call));
-        });
-        failures.expect(same_bits(wanted, found), "sgd " + words);
-      }
-    }
+    const auto got = run([&] { cuda::any_contraction(call, machine); });
+    failures.expect(equal(expected, got), std::string(test.name) + " " + words);
   }
-}
-
-/// More tensors than a launch takes.
-void many_tensors(Failures& failures) {
-  constexpr size_t kTensors = cuda::kSgdTensors + 3;
-  const std::vector<float> gradient(5, 0.3f);
-  const auto step = [&](const auto& run) {
-    std::vector<std::vector<float>> p(kTensors, std::vector<float>(5, 1.7f));
-    SgdCall call;
-    call.arithmetic.rounding = Rounding::Stochastic;
-    for (size_t i = 0; i < kTensors; ++i) {
-      call.tensors.push_back({static_cast<int64_t>(i % 6), static_cast<uint32_t>(i), p[i].data(),
-                              gradient.data(), nullptr});
-    }
-    run(call);
-    return p;
-  };
-  EmulatedMachine machine(2, false);
-  const auto found = step([&](const SgdCall& call) { cuda::sgd(call, machine, false); });
-  failures.expect(same_bits(step([](const SgdCall& c) { cpu::slow_sgd(c, serial); }), found),
-                  "sgd of many tensors");
-  failures.expect(machine.launches() == 2, "one launch for a table of tensors");
 }
 
 /// Each thread passes its number on to its neighbour; without the barrier, or with one that half of
@@ -323,16 +249,19 @@ int main() {
       if (turn % 3 == 0) tiled<BFloat16>(test, Scalar::BFloat16, words, wild, failures);
     }
   }
-  for (const char* words :
-       {"nearest_even sequential auto fused", "toward_zero sequential auto unfused",
-        "upward sequential float64 fused", "downward sequential float32 unfused",
-        "nearest_away sequential bfloat16 fused", "stochastic sequential float16 unfused bits=8",
-        "stochastic sequential float8_e5m2 fused variant=c"}) {
-    elementwise<float>(Scalar::Float32, words, failures);
-    elementwise<double>(Scalar::Float64, words, failures);
-    elementwise<BFloat16>(Scalar::BFloat16, words, failures);
-    elementwise<Float16>(Scalar::Float16, words, failures);
+  std::vector<Primitive> primitives = sums();
+  for (const Primitive& test : matmuls()) primitives.push_back(test);
+  for (const Primitive& test : primitives) {
+    for (const char* words :
+         {"nearest_even blocked(7) auto fused", "upward sequential auto unfused",
+          "toward_zero pairwise auto fused", "nearest_even shuffled(5) auto fused",
+          "downward exact", "nearest_away split(3) bfloat16 unfused",
+          "stochastic sequential auto fused keyed_by=operands", "stochastic exact bits=8"}) {
+      const bool wild = ++turn % 3 == 0;
+      primitive<float>(test, Scalar::Float32, words, wild, failures);
+      if (turn % 4 == 0) primitive<double>(test, Scalar::Float64, words, wild, failures);
+      if (turn % 4 == 1) primitive<BFloat16>(test, Scalar::BFloat16, words, wild, failures);
+    }
   }
-  many_tensors(failures);
   return failures.status();
 }

@@ -103,9 +103,9 @@ void binaries(Scalar scalar, const std::string& dtype, const std::string& words,
       column{y.data(), 0, 0, {kColumns}}, one{nullptr, number, 0, {0}};
   const auto check = [&](BinaryOperation operation, const char* name,
                          const cpu::BinaryOperand& second, bool swapped) {
-    cpu::BinaryCall call{scalar, operation, arithmetic, {5, 6, kPassAdd, 7},
-                         kCount, kColumns,  kColumns,   {kCount / kColumns},
-                         whole,  second,    nullptr};
+    cpu::BinaryCall call{scalar,   operation, arithmetic, {5, 6, kPassAdd, 7}, kCount,
+                         kColumns, kColumns,  1,          {kCount / kColumns}, whole,
+                         second,   nullptr};
     if (swapped) std::swap(call.a, call.b);
     compare(
         kBinaryWords[static_cast<int>(operation)] + std::string(name) + "/" + dtype + "/" + words,

@@ -121,6 +121,13 @@ class EmulatedBlock {
   Fibers* fibers_;
 };
 
+/// What launches must not depend on.
+struct Geometry {
+  int64_t multiprocessors;
+  bool backwards;
+};
+inline constexpr Geometry kGeometries[] = {{1, true}, {7, false}};
+
 /// In place of cuda::Machine.
 class EmulatedMachine {
  public:

@@ -75,7 +75,7 @@ void check_all(Scalar scalar, const std::string& dtype, Function function, const
       call.function = function;
       call.scalar = scalar;
       call.arithmetic = {parsed.rounding, parse_format(format), true, parsed.stochastic};
-      if (!cpu::unary_covers(function, scalar, call.arithmetic.format)) continue;
+      if (!unary_covers(function, scalar, call.arithmetic.format)) continue;
       call.draw = {5, 6, 9, 7};
       call.count = kCount;
       call.per_sample = 29;

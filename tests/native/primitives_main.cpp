@@ -6,13 +6,12 @@
 #include <string>
 #include <vector>
 
-#include "core/matmul.h"
-#include "core/sum.h"
 #include "core/words.h"
 #include "cpu/dispatch.h"
 #include "cpu/fast_contraction.h"
 #include "cpu/gather_sum.h"
 #include "digest.h"
+#include "primitives.h"
 
 namespace {
 
@@ -20,55 +19,12 @@ using namespace fpdet;
 using native::Digest;
 using native::Failures;
 using native::Generator;
+using native::matmuls;
+using native::Primitive;
+using native::sums;
 
 void serial(int64_t count, int64_t, const std::function<void(int64_t, int64_t)>& body) {
   if (count > 0) body(0, count);
-}
-
-/// A contraction, and how many elements its operands, bias and result have.
-struct Case {
-  const char* name;
-  Contraction problem;
-  int64_t left, right, bias;
-};
-
-/// x[4][19][37] summed over some of its dimensions: plainly, times a vector, times another tensor.
-std::vector<Case> sums() {
-  constexpr int64_t kN = 4, kC = 19, kW = 37, kAll = kN * kC * kW;
-  const Weights along{{0, 0, 0, 1}};
-  std::vector<Case> cases;
-  const auto add = [&](const char* name, Digits kept, Digits reduced, SumOperand x,
-                       int64_t factor) {
-    SumShape s{kept, reduced, x, factor > 0 ? &along : nullptr, false};
-    cases.push_back({name, sum_contraction(s), factor > 0 ? factor : 1, kAll, 0});
-  };
-  const SumOperand last{{{kC * kW, 0, 0, kW}}, along}, first{along, {{0, 0, 0, kC * kW}}};
-  const SumOperand middle{{{0, 0, 0, kW}}, {{0, 0, kC * kW, 1}}};
-  add("last", {{kN, 1, 1, kC}}, {{1, 1, 1, kW}}, last, 0);
-  add("last_times_vector", {{kN, 1, 1, kC}}, {{1, 1, 1, kW}}, last, kW);
-  add("first", {{1, 1, 1, kC * kW}}, {{1, 1, 1, kN}}, first, 0);
-  add("first_times_vector", {{1, 1, 1, kC * kW}}, {{1, 1, 1, kN}}, first, kN);
-  add("all_but_middle", {{1, 1, 1, kC}}, {{1, 1, kN, kW}}, middle, 0);
-  add("all", {{1, 1, 1, 1}}, {{1, 1, 1, kAll}}, {{}, along}, 0);
-  const auto products = [&](const char* name, int64_t outputs, int64_t samples, int64_t step,
-                            Digits reduced, Weights terms) {
-    const ProductSumShape s{outputs, samples, step, step, reduced, terms, terms};
-    cases.push_back({name, product_sum_contraction(s), kAll, kAll, 0});
-  };
-  products("products_of_lines", kN * kC, kN, kW, {{1, 1, 1, kW}}, along);
-  products("products_of_columns", kC * kW, 1, 1, {{1, 1, 1, kN}}, {{0, 0, 0, kC * kW}});
-  products("products_of_channels", kC, kC, kW, {{1, 1, kN, kW}}, {{0, 0, kC * kW, 1}});
-  return cases;
-}
-
-std::vector<Case> matmuls() {
-  const MatmulShape s{3, 7, 21, 37};
-  const int64_t a = s.batches * s.lines * s.terms, b = s.batches * s.terms * s.columns;
-  const MatmulStrides lines{s.lines * s.terms, s.terms, 1};
-  return {{"matmul", matmul_contraction(s, lines, {s.terms * s.columns, s.columns, 1}), b, a,
-           s.batches * s.columns},
-          {"matmul_transposed", matmul_contraction(s, lines, {s.terms * s.columns, 1, s.terms}), b,
-           a, 0}};
 }
 
 template <class T>
@@ -98,7 +54,7 @@ bool equal(const std::vector<T>& a, const std::vector<T>& b) {
 }
 
 template <class T>
-void check(const Case& test, Scalar scalar, const std::string& dtype, const std::string& words,
+void check(const Primitive& test, Scalar scalar, const std::string& dtype, const std::string& words,
            Failures& failures) {
   const ParsedArithmetic parsed = parse_arithmetic(words);
   Generator random(3);
@@ -158,6 +114,7 @@ void gather(Scalar scalar, const std::string& dtype, const std::string& words, F
       call.draw = {5, 6, 7, 8};
       call.sums = 5;
       call.columns = columns;
+      call.terms = 40;
       call.offsets = offsets.data();
       call.indices = indices.data();
       call.x = x.data();
@@ -184,8 +141,8 @@ void gather(Scalar scalar, const std::string& dtype, const std::string& words, F
 }  // namespace
 
 int main() {
-  std::vector<Case> cases = sums();
-  for (const Case& test : matmuls()) cases.push_back(test);
+  std::vector<Primitive> cases = sums();
+  for (const Primitive& test : matmuls()) cases.push_back(test);
   Failures failures;
   for (const char* words :
        {"nearest_even sequential auto fused", "downward blocked(16) auto fused",
@@ -200,7 +157,7 @@ int main() {
       run.template operator()<BFloat16>(Scalar::BFloat16, "bfloat16");
     };
     every_dtype([&]<class T>(Scalar scalar, const char* dtype) {
-      for (const Case& test : cases) check<T>(test, scalar, dtype, words, failures);
+      for (const Primitive& test : cases) check<T>(test, scalar, dtype, words, failures);
       gather<T>(scalar, dtype, words, failures);
     });
   }

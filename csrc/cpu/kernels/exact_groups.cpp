@@ -119,8 +119,9 @@ class ExactGroupRunner : GroupSlabRunner<double, S> {
           if (at.bias == nullptr && patterns[l] == 0 && sums[l] == 0.0) {
             // All products are zeros.
             at.col = column(l);
-            TermCursor<S> cursor(task_.problem, static_cast<const S*>(task_.left),
-                                 static_cast<const S*>(task_.right), at.group, at.row, at.col);
+            TermCursor<Elements<S>> cursor(
+                task_.problem, Elements<S>{static_cast<const S*>(task_.left)},
+                Elements<S>{static_cast<const S*>(task_.right)}, at.group, at.row, at.col);
             fpdet::store(exact_zero(cursor, task_.terms, nullptr, task_.arithmetic.rounding),
                          results[l]);
             settler_.count(0, 1);

@@ -24,8 +24,9 @@ template <class S, class F>
 void for_operands(const Task& task, const Unsettled& at, F&& f) {
   constexpr int kW = kLanes<double>;
   if (at.left == nullptr) {
-    TermCursor<S> cursor(task.problem, static_cast<const S*>(task.left),
-                         static_cast<const S*>(task.right), at.group, at.row, at.col);
+    TermCursor<Elements<S>> cursor(task.problem, Elements<S>{static_cast<const S*>(task.left)},
+                                   Elements<S>{static_cast<const S*>(task.right)}, at.group, at.row,
+                                   at.col);
     for (int64_t t = 0; t < task.terms; ++t) {
       t == 0 ? cursor.seek(0) : cursor.advance();
       const double a = cursor.left(), b = cursor.right();
@@ -87,8 +88,9 @@ __attribute__((noinline)) bool settle_by_errors(const Task& task, Unsettled& at,
   }
   if (!(all.lost == 0.0)) return false;
   if (all.sum + all.error == 0.0) {
-    TermCursor<S> cursor(task.problem, static_cast<const S*>(task.left),
-                         static_cast<const S*>(task.right), at.group, at.row, at.col);
+    TermCursor<Elements<S>> cursor(task.problem, Elements<S>{static_cast<const S*>(task.left)},
+                                   Elements<S>{static_cast<const S*>(task.right)}, at.group, at.row,
+                                   at.col);
     result = exact_zero(cursor, task.terms, at.bias, task.arithmetic.rounding);
     return true;
   }
@@ -101,8 +103,9 @@ __attribute__((noinline)) bool settle_by_errors(const Task& task, Unsettled& at,
 template <class S>
 __attribute__((noinline)) double settle_by_definition(const Task& task, Unsettled& at) {
   ExactSum sum;
-  TermCursor<S> cursor(task.problem, static_cast<const S*>(task.left),
-                       static_cast<const S*>(task.right), at.group, at.row, at.col);
+  TermCursor<Elements<S>> cursor(task.problem, Elements<S>{static_cast<const S*>(task.left)},
+                                 Elements<S>{static_cast<const S*>(task.right)}, at.group, at.row,
+                                 at.col);
   return task.problem.product
              ? detail::reduce_exact<true>(task.terms, at.bias, kFormatOf<S>, task.arithmetic,
                                           cursor, at.random, sum)

@@ -73,7 +73,7 @@ template <class T>
   }
   for (int64_t i = 0; i < count; ++i) {
     RandomBits random = task.random(first + i);
-    store_converted(piece.y[i], arith, random, out[i]);
+    store(convert_result(piece.y[i], kFormatOf<T>, arith, random), out[i]);
   }
 }
 

@@ -24,13 +24,4 @@ struct UnaryTask {
   }
 };
 
-/// The member of the accumulator's format converted into the element type (event 1).
-template <class T>
-inline void store_converted(double member, const Arith& arith, RandomBits& random, T& out) {
-  const Arithmetic& a = arith.arithmetic();
-  store(soft_round(member, kFormatOf<T>, a.rounding, a.stochastic,
-                   arith.draw(random, 1, Operation::Convert, member)),
-        out);
-}
-
 }  // namespace fpdet::inline FPDET_TARGET::kernels

@@ -54,13 +54,13 @@ def _scores(query, key, scale, mask, keywords):
     if mask is None:
         return scores
     if mask.dtype == torch.bool:
-        return torch.where(mask, scores, torch.full((), -math.inf, dtype=scores.dtype))
+        return torch.where(mask, scores, scores.new_full((), -math.inf))
     return ops.add(scores, mask, **keywords)
 
 
 def _mask(op, query, key, mask, is_causal):
     if is_causal:
-        return torch.ones(query.shape[-2], key.shape[-2], dtype=torch.bool).tril()
+        return torch.ones(query.shape[-2], key.shape[-2], dtype=torch.bool, device=query.device).tril()
     if mask is not None and mask.dtype not in (torch.bool, query.dtype):
         raise RuntimeError(f"{op}(): attn_mask: expected dtype bool or {query.dtype}, got {mask.dtype}")
     return mask
@@ -150,7 +150,7 @@ def _attention_mask(op, q, k, attn_mask, key_padding_mask, heads, is_causal):
         mask = attn_mask if attn_mask.dim() == 2 else attn_mask.reshape(q.shape[0], heads, *attn_mask.shape[1:])
         mask = ~mask if mask.dtype == torch.bool else mask
     elif is_causal:
-        mask = torch.ones(q.shape[2], k.shape[2], dtype=torch.bool).tril()
+        mask = torch.ones(q.shape[2], k.shape[2], dtype=torch.bool, device=q.device).tril()
     if key_padding_mask is None:
         return mask
     padding = key_padding_mask if key_padding_mask.dim() == 2 else key_padding_mask.unsqueeze(0)

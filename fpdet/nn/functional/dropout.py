@@ -21,6 +21,6 @@ def dropout(
     if not training or p == 0:
         return input
     call = numbers("dropout", arithmetic, stream, batch_offset)
-    keep = random.uniform(input.shape, generator=generator, batch_offset=batch_offset) >= p
+    keep = random.uniform(input.shape, generator=generator, batch_offset=batch_offset, device=input.device) >= p
     y = _programs.run("dropout", [input, keep], {"p": float(p)}, call)[0]
     return input.copy_(y) if inplace else y

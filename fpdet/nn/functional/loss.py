@@ -154,7 +154,7 @@ def cross_entropy(
     picked = _nll(one, target, None, ignore_index, "none", arithmetic, stream, batch_offset, False)
     spread = -ops.sum(every, 1, **keywords)
     counts = target != ignore_index
-    spread = torch.where(counts, spread, torch.zeros((), dtype=spread.dtype))
+    spread = torch.where(counts, spread, spread.new_zeros(()))
     total = ops.add(
         ops.mul(picked, 1.0 - label_smoothing, **keywords),
         ops.mul(spread, label_smoothing / x.shape[1], **keywords),
@@ -175,7 +175,7 @@ def _nll(x, target, weight, ignore_index, reduction, arithmetic, stream, batch_o
     y = -ops.gather(x, 1, index.unsqueeze(1), batch_offset=batch_offset, **keywords).squeeze(1)
     if weight is not None:
         y = ops.mul(y, weight.detach()[index], batch_offset=batch_offset, **keywords)
-    y = torch.where(counts, y, torch.zeros((), dtype=y.dtype))
+    y = torch.where(counts, y, y.new_zeros(()))
     if reduction == "none":
         return y.squeeze(0) if unbatched else y
     total = ops.sum(y, **keywords)
@@ -183,7 +183,7 @@ def _nll(x, target, weight, ignore_index, reduction, arithmetic, stream, batch_o
         return total
     if weight is None:
         return ops.divide_by_count(total, counts.sum(), **keywords)
-    weights = torch.where(counts, weight.detach()[index], torch.zeros((), dtype=y.dtype))
+    weights = torch.where(counts, weight.detach()[index], y.new_zeros(()))
     return ops.div(total, ops.sum(weights, **keywords), **keywords)
 
 

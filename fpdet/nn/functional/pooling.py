@@ -22,7 +22,7 @@ def _max_pool(spatial, x, kernel_size, stride, padding, dilation, ceil_mode, ret
 
 def _picked(op, spatial, x, indices, return_indices, keywords):
     planes = prod(x.shape[:-spatial])
-    first = torch.arange(planes).reshape(-1, 1) * prod(x.shape[-spatial:])
+    first = torch.arange(planes, device=x.device).reshape(-1, 1) * prod(x.shape[-spatial:])
     places = (indices.reshape(planes, -1) + first).reshape(-1)
     y = ops._pick(op, x.reshape(-1, 1), places, keywords).reshape(indices.shape)
     return (y, indices) if return_indices else y
@@ -112,7 +112,7 @@ def _avg_pool(spatial, x, kernel_size, stride, padding, ceil_mode, count_include
     keywords = _keywords(arithmetic, stream, batch_offset)
     batch = x if x.dim() == spatial + 2 else x.unsqueeze(0)
     channels = batch.shape[1]
-    ones = torch.ones(channels, 1, *kernel, dtype=x.dtype)
+    ones = torch.ones(channels, 1, *kernel, dtype=x.dtype, device=x.device)
     conv = getattr(convolution, f"conv{spatial}d")
     y = conv(batch, ones, None, stride, padding, 1, channels, **keywords)
     if divisor_override is not None or count_include_pad or not any(padding):
@@ -122,7 +122,7 @@ def _avg_pool(spatial, x, kernel_size, stride, padding, ceil_mode, count_include
         counts = getattr(torch_functional, f"conv{spatial}d")(
             inside, torch.ones(1, 1, *kernel, dtype=torch.float64), None, stride, padding
         )  # small integers: exact in any order
-        y = ops.divide_by_count(y, counts, **keywords)
+        y = ops.divide_by_count(y, counts.to(x.device), **keywords)
     return y if x.dim() == spatial + 2 else y.squeeze(0)
 
 
@@ -198,6 +198,7 @@ def _adaptive_avg_pool(spatial, x, output_size, arithmetic, stream, batch_offset
     back_offsets, order = _primitives.by_target(sources, rows.shape[0])
     wide = torch.float64 if x.dtype == torch.float64 else torch.float32
     maps = [offsets, sources, counts.reshape(-1, 1).to(wide), back_offsets, targets[order]]
+    maps = [each.to(x.device) for each in maps]
     y = _planes(_programs.run("mean_rows", [rows, *maps], {}, call)[0], batch.shape[:2], sizes)
     return y if x.dim() == spatial + 2 else y.squeeze(0)
 

@@ -90,7 +90,7 @@ def interpolate(
         maps = _maps(sources, weights, taps, rows)
         y = _programs.run("resample", [rows, *maps], {}, numbers(op, **keywords))[0]
     else:
-        y = ops._pick(op, rows, torch.tensor(sources), keywords)
+        y = ops._pick(op, rows, torch.tensor(sources, device=input.device), keywords)
     return _planes(y, input.shape[:2], sizes)
 
 
@@ -163,8 +163,8 @@ def _combined(place, shape):
 def _maps(sources, weights, taps, rows):
     """offsets, sources, weights of the sum of so many taps a position, and of the same sum turned round."""
     wide = torch.float64 if rows.dtype == torch.float64 else torch.float32
-    sources = torch.tensor(sources)
-    weights = torch.tensor(weights, dtype=torch.float64).to(wide)
-    offsets = torch.arange(0, sources.shape[0] + 1, taps)
+    sources = torch.tensor(sources, device=rows.device)
+    weights = torch.tensor(weights, dtype=torch.float64, device=rows.device).to(wide)
+    offsets = torch.arange(0, sources.shape[0] + 1, taps, device=rows.device)
     back_offsets, order = _primitives.by_target(sources, rows.shape[0])
     return offsets, sources, weights, back_offsets, order // taps, weights[order]

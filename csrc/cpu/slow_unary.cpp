@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: MIT
+// The elementary functions for every combination of rounding, format and element type, one element
+// at a time: the loop around core's definition (core/functions.h).
+#include "../calls/random_of.h"
+#include "../core/environment.h"
+#include "unary.h"
+
+namespace fpdet::cpu {
+namespace {
+
+template <Function F, class T>
+[[gnu::noinline]] void run(const UnaryCall& call, int64_t begin, int64_t end) {
+  const Arith arith(call.arithmetic, false);
+  for (int64_t i = begin; i < end; ++i) {
+    RandomBits random = random_of(call.arithmetic.stochastic, call.arithmetic.rounding, call.draw,
+                                  call.per_sample, i);
+    const double x = widen(static_cast<const T*>(call.x)[i]);
+    const double member = rounded_function<F>(x, arith, random);
+    store(convert_result(member, kFormatOf<T>, arith, random), static_cast<T*>(call.out)[i]);
+  }
+}
+
+}  // namespace
+
+void slow_unary(const UnaryCall& call, const ParallelFor& parallel_for) {
+  parallel_for(call.count, kUnaryGrain, [&](int64_t begin, int64_t end) {
+    const EnvironmentGuard guard(Rounding::NearestEven);
+    with_function(call.function, [&]<Function F>() {
+      with_scalar(call.scalar, [&]<class T>(T) { run<F, T>(call, begin, end); });
+    });
+  });
+}
+
+}  // namespace fpdet::cpu
