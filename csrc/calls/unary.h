@@ -4,7 +4,7 @@
 
 #include <cstdint>
 
-#include "../core/functions.h"
+#include "../core/unary.h"
 #include "contraction.h"
 
 namespace fpdet::inline FPDET_TARGET {

@@ -212,12 +212,4 @@ FPDET_HD inline double rounded_function(double x, const Arith& arith, RandomBits
                      arith.draw(random, 0, static_cast<Operation>(F), x));
 }
 
-// A member of the arithmetic's format converted into the format of the result (event 1).
-FPDET_HD inline double convert_result(double member, const Format& own, const Arith& arith,
-                                      RandomBits& random) {
-  const Arithmetic& a = arith.arithmetic();
-  return soft_round(member, own, a.rounding, a.stochastic,
-                    arith.draw(random, 1, Operation::Convert, member));
-}
-
 }  // namespace fpdet::inline FPDET_TARGET

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The elementary functions for every combination of rounding, format and element type, one element
-// at a time: the loop around core's definition (core/functions.h).
+// at a time: the loop around core's definition (core/unary.h).
 #include "../calls/random_of.h"
 #include "../core/environment.h"
 #include "unary.h"
@@ -15,8 +15,7 @@ template <Function F, class T>
     RandomBits random = random_of(call.arithmetic.stochastic, call.arithmetic.rounding, call.draw,
                                   call.per_sample, i);
     const double x = widen(static_cast<const T*>(call.x)[i]);
-    const double member = rounded_function<F>(x, arith, random);
-    store(convert_result(member, kFormatOf<T>, arith, random), static_cast<T*>(call.out)[i]);
+    store(unary_element<F>(arith, x, kFormatOf<T>, random), static_cast<T*>(call.out)[i]);
   }
 }
 

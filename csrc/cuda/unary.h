@@ -31,8 +31,7 @@ struct UnaryElements {
       RandomBits random =
           random_of(arithmetic.stochastic, arithmetic.rounding, draw, task.per_sample, i);
       const double x = load_element(task.scalar, task.x, i);
-      const double member = rounded_function<F>(x, arith, random);
-      store_element(task.scalar, task.out, i, convert_result(member, own, arith, random));
+      store_element(task.scalar, task.out, i, unary_element<F>(arith, x, own, random));
     });
   }
 };

@@ -2,7 +2,7 @@
 // What the kernels of the elementary functions work on.
 #pragma once
 
-#include "../../core/functions.h"
+#include "../../core/unary.h"
 #include "elementwise_task.h"
 
 namespace fpdet::inline FPDET_TARGET::kernels {
