@@ -159,9 +159,9 @@ def cases():
     ]
     chosen += _covering(chosen, (*CONVOLUTIONS, *POINTWISE))
     chosen += _covering(chosen, primitives.NAMES)
-    for i, (rounding, order) in enumerate(zip(ROUNDINGS, NETWORK_ORDERS, strict=True)):
-        case = _case(len(chosen), network.NAME, rounding, order, "auto", FUSED[i % 2], "float32")
-        chosen.append(replace(case, shape=network.SHAPE, kind="spread"))
+    for shape, (rounding, order) in product(network.SHAPES, zip(ROUNDINGS, NETWORK_ORDERS, strict=True)):
+        case = _case(len(chosen), network.NAME, rounding, order, "auto", FUSED[len(chosen) % 2], "float32")
+        chosen.append(replace(case, shape=shape, kind="spread"))
     return chosen
 
 

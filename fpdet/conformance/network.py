@@ -1,20 +1,28 @@
-"""Cases of a whole network: weights drawn on the device, two steps of training, every layer fpdet's."""
+"""Cases of a whole network: two steps of training, every layer fpdet's.
+
+tiny      layers of many kinds, weights and dropout drawn on the device
+resnet20  the CIFAR net (He et al., 2016), as the experiment `network` trains it
+"""
 
 import torch
 
 import fpdet
 from fpdet.conformance.inputs import values
+from fpdet.experiments import nets
 
-NAME, SHAPE = "network", "tiny"
+NAME = "network"
+SHAPES = {"tiny": (6, 3, 12, 12), "resnet20": (4, 3, 32, 32)}
 _CLASSES = 5
 
 
 def operands(case):
     """A batch of images, on the CPU."""
-    return [values((6, 3, 12, 12), case.number, case.kind, case.dtype)]
+    return [values(SHAPES[case.shape], case.number, case.kind, case.dtype)]
 
 
-def _model(device):
+def _model(shape, device):
+    if shape == "resnet20":
+        return nets.bare("resnet20", 16, 3, 32, "relu", 1.0, 0).to(device)
     nn = torch.nn
     with torch.device(device):
         return nn.Sequential(
@@ -38,7 +46,7 @@ def compute(case, tensors, counter):
     text = " ".join(word for word in (case.rounding, "sequential auto fused", case.options) if word)
     optimizers = (fpdet.optim.SGD, fpdet.optim.AdamW)
     with fpdet.arithmetic(case.arithmetic, seed=8 * case.number + counter):
-        model = _model(images.device)
+        model = _model(case.shape, images.device)
         optimizer = optimizers[case.number % 2](model.parameters(), lr=0.01, weight_decay=1e-2, arithmetic=text)
         for _ in range(2):
             optimizer.zero_grad()
