@@ -19,6 +19,9 @@ def parser():
     run.add_argument("--data", help="digits, fashion-mnist or cifar10, for experiments that train on images")
     run.add_argument("--root", metavar="DIR", help="folder of the data files; digits needs none")
     run.add_argument("--out", metavar="DIR", help="run folder (default: runs/EXPERIMENT-[DATA-]SIZE)")
+    run.add_argument("--executor", default="local", help="local (default: this machine) or ray; the bits are the same")
+    run.add_argument("--workers", type=int, metavar="N", help="units at a time (local: 1; ray: as many as find room)")
+    run.add_argument("--address", metavar="HOST:PORT", help="a Ray cluster to use (default: one for this run, here)")
     run.set_defaults(call=_run)
 
     listing = commands.add_parser("list", help="the experiments, their sizes and what they cost")
@@ -65,8 +68,14 @@ def main(arguments=None):
 
 def bad_input(error):
     """Print one error; the exit status of bad input."""
-    print(f"fpdet: error: {error}", file=sys.stderr)
+    failed(error)
     return 2
+
+
+def failed(error):
+    """Print one error; the exit status of what was right to ask for, and failed."""
+    print(f"fpdet: error: {error}", file=sys.stderr)
+    return 1
 
 
 def _from_checkout(command, options):
@@ -90,8 +99,7 @@ def _from_checkout(command, options):
 
 
 def _missing(package, extra):
-    print(f"fpdet: error: expected {package}, not installed; pip install 'fpdet[{extra}]'", file=sys.stderr)
-    return 1
+    return failed(f"expected {package}, not installed; pip install 'fpdet[{extra}]'")
 
 
 def _run(given):

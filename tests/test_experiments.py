@@ -17,7 +17,7 @@ pytest.importorskip("rich")
 pytest.importorskip("matplotlib")
 
 from fpdet.__main__ import main
-from fpdet.experiments import EXPERIMENTS, config, load, plots, runner
+from fpdet.experiments import EXPERIMENTS, config, load, plots, runner, work
 from fpdet.experiments.config import ConfigError
 from fpdet.experiments.store import RunFolder
 
@@ -52,10 +52,10 @@ def results_of(name, settings):
     """The results of every unit, without a folder."""
     experiment = load(name)
     units, prepared, done = experiment.units(settings), experiment.prepare(settings, None), []
-    with runner.deterministic(settings.threads):
+    with work.deterministic(settings.threads):
         for unit in units:
             result, record = experiment.compute(settings, unit, prepared, done.__getitem__, lambda share: None)
-            done.append((runner.words(result), record))
+            done.append((work.words(result), record))
     return [result for result, _ in done]
 
 

@@ -2,13 +2,14 @@
 
 from dataclasses import fields
 
-from fpdet.__main__ import bad_input
+from fpdet.__main__ import bad_input, failed
 from fpdet.experiments import EXPERIMENTS, load
 from fpdet.experiments.config import ConfigError, from_toml, one_of, sizes
 
 
 def run(given):
-    """``fpdet run``; returns the exit status: 0, 1 (a control failed), 2 (bad input)."""
+    """``fpdet run``; returns the exit status: 0, 1 (a control failed, workers were lost), 2 (bad input)."""
+    from fpdet.experiments import executors
     from fpdet.experiments.data import DataError
     from fpdet.experiments.runner import run as run_units
 
@@ -16,12 +17,15 @@ def run(given):
         one_of("experiment", given.experiment, tuple(EXPERIMENTS))
         experiment = load(given.experiment)
         settings = _settings(experiment, given)
+        executor = executors.chosen(given.executor, given.workers, given.address)
         out = given.out or "-".join(
             ["runs/" + experiment.name, *([settings.data] if hasattr(settings, "data") else []), given.size]
         )
-        summary = run_units(experiment, settings, out, given.root)
+        summary = run_units(experiment, settings, out, given.root, executor=executor)
     except (ConfigError, DataError, ValueError) as error:
         return bad_input(error)
+    except executors.WorkerLostError as error:
+        return failed(error)
     return 0 if experiment.verdict(summary)[0] else 1
 
 
@@ -40,7 +44,7 @@ def _settings(experiment, given):
 def show(given):
     """``fpdet list``."""
     if given.experiment is None:
-        from fpdet.experiments.runner import duration
+        from fpdet.experiments.progress import duration
 
         for name, words in EXPERIMENTS.items():
             experiment = load(name)

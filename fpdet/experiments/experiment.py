@@ -14,12 +14,14 @@ class Unit:
         group: what it belongs to; part of the file name.
         seconds: a guess, for the time left.
         given: what `Experiment.compute` needs to know of it.
+        needs: indices of the earlier units whose (result, record) it asks for; it starts when they have finished.
     """
 
     name: str
     group: str
     seconds: float = 1.0
     given: dict = field(default_factory=dict, hash=False)
+    needs: tuple[int, ...] = ()
 
     @property
     def cost_class(self):
@@ -47,14 +49,14 @@ class Experiment:
         return None
 
     def units(self, settings):
-        """The units, in the order in which they run; raises for a setting that cannot be run."""
+        """The units, in the order in which they start; raises for a setting that cannot be run."""
         raise NotImplementedError
 
     def compute(self, settings, unit, prepared, done, on_step):
-        """Do one unit.
+        """Do one unit, maybe in another process: nothing but what is returned goes back.
 
         Args:
-            done: `done(index)` is the (result, record) of an earlier unit.
+            done: `done(index)` is the (result, record) of a unit that `unit.needs` names.
             on_step: called with the share that is done, in [0, 1].
 
         Returns:

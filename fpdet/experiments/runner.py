@@ -1,42 +1,45 @@
-"""Runs an experiment: units one after another, progress, resumption, tables, report."""
+"""Runs an experiment: its units by an executor, resumption, tables, report. It alone writes in the run folder."""
 
 import hashlib
 import json
-import math
 import os
 import platform
 import time
-from contextlib import contextmanager
 
 import numpy as np
 import torch
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 import fpdet
-from fpdet.experiments import load
+from fpdet.experiments import executors, load
+from fpdet.experiments.progress import Bar, Clock, duration
 from fpdet.experiments.store import RunFolder, RunFolderError, read_tables
+from fpdet.experiments.work import Shared, available_threads, words
 
 
-def run(experiment, settings, out, root=None, console=None):
+def run(experiment, settings, out, root=None, console=None, executor=None):
     """Run, or go on with, an `Experiment` in folder `out`; returns the summary.
 
-    Everything that can be wrong is checked before the folder is made.
+    Everything that can be wrong is checked before the folder is made. `executor` is what `executors.chosen` gave; no
+    bit depends on it.
 
     Raises:
-        ConfigError, DataError, ValueError: a bad setting, data file, arithmetic or run folder.
+        ConfigError, DataError, ValueError: a bad setting, data file, arithmetic, executor or run folder.
+        WorkerLostError: a unit lost its workers.
     """
     console = console or Console()
+    executor = executor or executors.Here()
     started = time.perf_counter()
     units = experiment.units(settings)
+    executors.check_needs(units)
     prepared = experiment.prepare(settings, root)
-    folder = RunFolder(out, experiment.name, settings)
-    with folder.locked():
-        results = [folder.result(index, unit) for index, unit in enumerate(units)]
-        _announce(console, folder, units, results, settings)
-        with deterministic(settings.threads):
-            _run_units(experiment, folder, units, results, prepared, console)
-        summary = _finish(experiment, folder, units, results)
+    with executor.started(Shared(experiment, settings, prepared)) as pool:
+        folder = RunFolder(out, experiment.name, settings)
+        with folder.locked():
+            results = [folder.result(index, unit) for index, unit in enumerate(units)]
+            _announce(console, folder, units, results, pool.slots, executor.processors(settings.threads))
+            _run_units(pool, folder, units, results, console)
+            summary = _finish(experiment, folder, units, results)
     experiment.show(console, summary)
     good, sentence = experiment.verdict(summary)
     console.print(sentence, style="green" if good else "bold red", markup=False)
@@ -44,43 +47,32 @@ def run(experiment, settings, out, root=None, console=None):
     return summary
 
 
-def _announce(console, folder, units, results, settings):
-    todo = sum(unit.seconds for unit, result in zip(units, results, strict=True) if result is None)
-    console.print(f"{len(units)} runs of {folder.experiment}; about {duration(todo)}")
+def _announce(console, folder, units, results, workers, processors):
+    left = Clock(units, results).left(workers)
+    at_once = f", {workers} at a time" if workers > 1 else ""
+    console.print(f"{len(units)} runs of {folder.experiment}{at_once}; about {duration(left)}")
     kept = sum(result is not None for result in results)
     if kept:
         console.print(f"{kept} finished runs found in {folder.path}, they are not repeated")
-    if available_threads() < settings.threads:
-        console.print(f"[yellow]threads: {settings.threads} asked for, {available_threads()} processors here[/]")
+    if available_threads() < processors:
+        console.print(f"[yellow]threads: {processors} asked for, {available_threads()} processors here[/]")
 
 
-def _run_units(experiment, folder, units, results, prepared, console):
+def _run_units(pool, folder, units, results, console):
     recent = {}  # the last record used, since a baseline is asked for again and again
 
-    def done(index):
+    def fetch(index):
         if index not in recent:
             recent.clear()
             recent[index] = folder.load(index, units[index])
         return recent[index]
 
-    with _progress(console) as progress:
-        clock = _Clock(units, results)
-        bar = progress.add_task("", total=clock.total, left="")
-        for index, unit in enumerate(units):
-            if results[index] is None:
-
-                def on_step(share, index=index):
-                    progress.update(bar, completed=clock.at(index, share), left=clock.left())
-
-                progress.update(bar, description=f"{unit.group} · {unit.name}")
-                began = time.perf_counter()
-                result, record = experiment.compute(folder.settings, unit, prepared, done, on_step)
-                result = words(result)
-                result["seconds"] = round(time.perf_counter() - began, 3)
-                folder.save(index, unit, result, record)
-                results[index] = folder.result(index, unit)
-                clock.finished(index, result["seconds"])
-            progress.update(bar, completed=clock.at(index, 1.0), left=clock.left())
+    kept = [index for index, result in enumerate(results) if result is not None]
+    with Bar(console, units, results, lambda: pool.slots) as bar:
+        for index, (result, record) in executors.finished(pool, units, kept, fetch, bar):
+            folder.save(index, units[index], result, record)
+            results[index] = folder.result(index, units[index])
+            bar.finished(index, result["seconds"])
 
 
 def finish(folder):
@@ -124,32 +116,6 @@ def digest(results):
     return sha.hexdigest()
 
 
-def words(value):
-    """A JSON value whose NaN and infinities have become the words "nan", "inf", "-inf"."""
-    if isinstance(value, dict):
-        return {key: words(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [words(item) for item in value]
-    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
-
-
-@contextmanager
-def deterministic(threads):
-    """torch's deterministic mode with a fixed number of threads; the settings before come back afterwards."""
-    before = (
-        torch.are_deterministic_algorithms_enabled(),
-        torch.is_deterministic_algorithms_warn_only_enabled(),
-        torch.get_num_threads(),
-    )
-    torch.use_deterministic_algorithms(True)
-    torch.set_num_threads(threads)
-    try:
-        yield
-    finally:
-        torch.use_deterministic_algorithms(before[0], warn_only=before[1])
-        torch.set_num_threads(before[2])
-
-
 def environment(settings):
     """What the run ran on."""
     return {
@@ -164,60 +130,3 @@ def environment(settings):
             k: v for k, v in sorted(os.environ.items()) if k.startswith(("ATEN_CPU", "OMP_", "MKL_", "ONEDNN_"))
         },
     }
-
-
-def available_threads():
-    """Processors this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-
-
-class _Clock:
-    """Estimates the time left: guessed seconds, scaled by what units of the same class took."""
-
-    def __init__(self, units, results):
-        self.kinds = [unit.cost_class for unit in units]
-        self.costs = [unit.seconds for unit in units]
-        self.total = sum(self.costs)
-        self.rates = {}
-        self.fraction = [0.0 if result is None else 1.0 for result in results]
-        self.started = {}
-        for index, result in enumerate(results):
-            if result is not None:
-                self.finished(index, result["seconds"])
-
-    def finished(self, index, seconds):
-        self.rates[self.kinds[index]] = seconds / self.costs[index]
-
-    def at(self, index, fraction):
-        """Note how far a unit is; returns the guessed seconds done in all."""
-        now = time.perf_counter()
-        first, start = self.started.setdefault(index, (now, fraction))
-        if fraction - start > 0.05:
-            self.rates[self.kinds[index]] = (now - first) / ((fraction - start) * self.costs[index])
-        self.fraction[index] = fraction
-        return sum(cost * part for cost, part in zip(self.costs, self.fraction, strict=True))
-
-    def left(self):
-        seconds = sum(
-            cost * (1 - part) * self.rates.get(kind, 1.0)
-            for cost, part, kind in zip(self.costs, self.fraction, self.kinds, strict=True)
-        )
-        return f"{duration(seconds)} left"
-
-
-def _progress(console):
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.percentage:3.0f}%"),
-        TimeElapsedColumn(),
-        TextColumn("{task.fields[left]}"),
-        console=console,
-    )
-
-
-def duration(seconds):
-    """Seconds in words."""
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.1f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"

@@ -53,9 +53,7 @@ class RunFolder:
             self.experiment, self.settings = experiment, settings
             with _explained(self.path):
                 self.path.mkdir(parents=True, exist_ok=True)
-            self.write_json(
-                "config.json", {**_versions(), **_library(), "experiment": experiment, "config": settings.to_json()}
-            )
+            self.write_json("config.json", {**identity(), "experiment": experiment, "config": settings.to_json()})
         with _explained(self.path):
             (self.path / "members").mkdir(exist_ok=True)
             (self.path / "plots").mkdir(exist_ok=True)
@@ -63,7 +61,7 @@ class RunFolder:
     def _check(self, header, experiment, settings):
         found = read_json(header)
         # A folder is read by the version that wrote it, and gone on with by the very library that wrote it.
-        expected = _versions() if experiment is None else {**_versions(), **_library(), "experiment": experiment}
+        expected = _versions() if experiment is None else {**identity(), "experiment": experiment}
         for key, value in expected.items():
             if found.get(key) != value:
                 raise RunFolderError(
@@ -212,9 +210,10 @@ def _versions():
     return {"schema": SCHEMA, "fpdet": fpdet.__version__, "torch": torch.__version__}
 
 
-def _library():
-    """The compiled ops by their digest: a rebuilt one may give other bits."""
-    return {"library": hashlib.sha256(shared_object().read_bytes()).hexdigest()[:16]}
+def identity():
+    """What must agree wherever units of one run are computed; the compiled ops by their digest, since a rebuilt library
+    may give other bits."""
+    return {**_versions(), "library": hashlib.sha256(shared_object().read_bytes()).hexdigest()[:16]}
 
 
 def read_json(path):

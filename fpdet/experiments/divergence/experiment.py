@@ -43,6 +43,7 @@ class Divergence(Experiment):
                     "divergence",
                     seconds,
                     {"name": name, "lr": lr, "rescale": k, "ulp": ulp, "baseline": baseline},
+                    needs=() if name == "baseline" else (baseline,),
                 )
                 for name, k, ulp in twins
             ]

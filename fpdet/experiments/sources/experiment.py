@@ -34,8 +34,8 @@ class Sources(Experiment):
 
     def compute(self, settings, unit, prepared, done, on_step):
         reference = None
-        if unit != members(settings)[0]:
-            result, record = done(0)
+        if unit.needs:
+            result, record = done(*unit.needs)
             reference = record["recorded"], result["digests"]
         return lockstep.train(settings, unit, prepared, reference, lambda step: on_step(step / settings.steps))
 

@@ -32,6 +32,10 @@ class Member:
         return self.source
 
     @property
+    def needs(self):
+        return () if self.source == BASELINE else (0,)
+
+    @property
     def cost_class(self):
         chosen = Arithmetic.parse(self.arithmetic)
         if chosen.order == "exact":
