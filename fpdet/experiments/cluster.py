@@ -68,14 +68,14 @@ class Cluster:
             self.ray.shutdown()
 
     def _start(self, threads):
-        self.ray.init(
-            "local",
-            num_cpus=threads * self._here(threads),
-            include_dashboard=False,
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-            runtime_env={"env_vars": {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}},
-        )
+        with _path_for_children():
+            self.ray.init(
+                "local",
+                num_cpus=threads * self._here(threads),
+                include_dashboard=False,
+                log_to_driver=False,
+                logging_level=logging.ERROR,
+            )
 
     def _connect(self):
         what = "a Ray cluster that runs (ray start --head says its HOST:PORT)"
@@ -89,6 +89,19 @@ class Cluster:
                 f"--address: expected {what}, got {self.address!r}: {type(error).__name__}: {text}; "
                 "leave it out to have one started for this run"
             ) from None
+
+
+@contextmanager
+def _path_for_children():
+    """Processes that start meanwhile import from where this one does."""
+    before = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = os.pathsep.join(path for path in sys.path if path)
+    try:
+        yield
+    finally:
+        os.environ.pop("PYTHONPATH")
+        if before is not None:
+            os.environ["PYTHONPATH"] = before
 
 
 def _host_port(address):

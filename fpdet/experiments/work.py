@@ -109,7 +109,7 @@ def check_build(driver):
     for key, value in driver.items():
         if _own()[key] != value:
             raise ConfigError(
-                f"worker {os.getpid()} on {socket.gethostname()}: expected {key} {value}, as where the run was started, "
+                f"process {os.getpid()} of {socket.gethostname()}: expected {key} {value}, as in the process that asks, "
                 f"got {_own()[key]}; install the same build of fpdet and torch wherever units run"
             )
 
