@@ -13,7 +13,7 @@ import json
 import math
 import os
 import re
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import torch
@@ -87,20 +87,24 @@ class RunFolder:
         Raises:
             RunFolderError: another process holds it.
         """
-        with _explained(self.path), open(self.path / "lock", "a+") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                file.seek(0)
-                holder = file.read().strip() or "unknown"
-                raise RunFolderError(
-                    f"{self.path}: expected a run folder that no process uses, got one in use by process {holder}; "
-                    "wait for it, or choose another --out"
-                ) from None
-            file.truncate(0)
-            file.write(str(os.getpid()))
-            file.flush()
+        with ExitStack() as held:
+            with _explained(self.path):  # taking the lock; what is raised under it is not about the folder
+                self._take(held.enter_context(open(self.path / "lock", "a+")))
             yield
+
+    def _take(self, file):
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            file.seek(0)
+            holder = file.read().strip() or "unknown"
+            raise RunFolderError(
+                f"{self.path}: expected a run folder that no process uses, got one in use by process {holder}; "
+                "wait for it, or choose another --out"
+            ) from None
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
 
     def _stem(self, index, unit):
         slug = re.sub(r"[^a-z0-9]+", "-", unit.name.lower()).strip("-")
