@@ -82,8 +82,6 @@ def misbehave(settings):
         os.kill(os.getpid(), signal.SIGKILL)
     if settings.mode == "kill node" and first:
         os.kill(os.getppid(), signal.SIGKILL)  # the raylet
-        time.sleep(60)
-    if settings.mode == "kill always":
         os.kill(os.getpid(), signal.SIGKILL)
     if settings.mode == "connection":
         raise ConnectionError("the unit's own")

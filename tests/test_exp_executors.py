@@ -2,21 +2,23 @@
 
 import json
 import os
+import pickle
 import signal
-import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import ray
+import torch
 from experiment_tasks import Tiny, TinySettings, tries
 from ray.cluster_utils import Cluster
 from workers import free_port
 
 from fpdet.__main__ import main
-from fpdet.experiments import cluster, executors, load, plots, processes, runner
+from fpdet.experiments import cluster, executors, load, plots, runner, work
 from fpdet.experiments.config import ConfigError
 from fpdet.experiments.experiment import Unit
 from fpdet.experiments.store import RunFolder, identity
@@ -56,7 +58,7 @@ def chosen(request):
     def choose(words):
         name, _, workers = words.partition(" ")
         if name == "cluster":
-            return executors.chosen("ray", address=request.getfixturevalue("nodes").address)
+            return executors.chosen("ray", int(workers), request.getfixturevalue("nodes").address)
         return executors.chosen(name, int(workers))
 
     return choose
@@ -102,33 +104,35 @@ def test_another_seed_gives_other_files(divergence, tmp_path):  # negative contr
     assert contents(out)["curves.csv"] != divergence["curves.csv"]
 
 
-@pytest.mark.parametrize("first, second", (("local 1", "cluster"), ("cluster", "local 1")))
-def test_goes_on_where_another_executor_stopped(chosen, tmp_path, monkeypatch, first, second):
+def test_goes_on_where_another_executor_stopped(chosen, tmp_path, monkeypatch):
     settings = load("linear_pde").preset("smoke")
     expected = runner.run(load("linear_pde"), settings, tmp_path / "whole")["digest"]
-    save, kept = RunFolder.save, []
+    save, out = RunFolder.save, tmp_path / "run"
 
-    def interrupted(self, *given):
-        if len(kept) == 3:
-            raise KeyboardInterrupt
-        save(self, *given)
-        kept.append(given[0])
+    def finished():
+        return {path: path.stat().st_mtime_ns for path in (out / "members").glob("*.json")}
 
-    with monkeypatch.context() as patch:
-        patch.setattr(RunFolder, "save", interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            runner.run(load("linear_pde"), settings, tmp_path / "run", executor=chosen(first))
-    times = {path: path.stat().st_mtime_ns for path in (tmp_path / "run" / "members").glob("*.json")}
-    assert len(times) == 3
-    summary = runner.run(load("linear_pde"), settings, tmp_path / "run", executor=chosen(second))
-    assert summary["digest"] == expected
-    assert all(path.stat().st_mtime_ns == at for path, at in times.items())
+    for until, executor in ((2, "local 1"), (5, "cluster 2")):
+
+        def interrupted(self, *given, until=until):
+            if len(finished()) == until:
+                raise KeyboardInterrupt
+            save(self, *given)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(RunFolder, "save", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                runner.run(load("linear_pde"), settings, out, executor=chosen(executor))
+        times = finished()
+        assert len(times) == until
+    assert runner.run(load("linear_pde"), settings, out, executor=chosen("local 1"))["digest"] == expected
+    assert finished().items() >= times.items()
 
 
 # ---- lost workers and failing units --------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("where", ("local 2", "cluster"))
+@pytest.mark.parametrize("where", ("local 2", "cluster 2"))
 def test_killed_worker_is_replaced(chosen, tmp_path, capsys, where):
     expected = tiny(tmp_path / "calm", tmp_path / "calm notes", executors.Here())
     assert tiny(tmp_path / "run", tmp_path / "notes", chosen(where), "kill") == expected
@@ -136,33 +140,36 @@ def test_killed_worker_is_replaced(chosen, tmp_path, capsys, where):
     assert "retry 1 of 2" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("where", ("local 2", "cluster"))
-def test_killed_worker_without_retries_fails_the_run(chosen, tmp_path, monkeypatch, where):
+def test_killed_worker_without_retries_fails_the_run(chosen, tmp_path, monkeypatch):
     monkeypatch.setattr(executors, "RETRIES", 0)  # negative control of the test above
-    with pytest.raises(executors.WorkerLostError, match=r"sum · unit 3: its worker was lost .*1 tries"):
-        tiny(tmp_path / "run", tmp_path / "notes", chosen(where), "kill")
+    with pytest.raises(executors.WorkerLostError, match=r"sum · unit 3: its worker was lost .*; tried 1 time\. "):
+        tiny(tmp_path / "run", tmp_path / "notes", chosen("cluster 2"), "kill")
     assert tries(tmp_path / "notes") == 1
     assert (tmp_path / "run" / "members" / "00-base-base.json").is_file()
 
 
-def test_worker_that_always_dies_is_tried_three_times(tmp_path):
-    with pytest.raises(executors.WorkerLostError, match=r"unit 3.* signal 9.*3 tries"):
-        tiny(tmp_path / "run", tmp_path / "notes", executors.chosen(workers=2), "kill always")
-    assert tries(tmp_path / "notes") == 3
+def test_worker_that_always_dies_is_tried_three_times():
+    told = SimpleNamespace(began=lambda index: None, lost=lambda index, text: None, step=None)
+    tried = []
+    pool = SimpleNamespace(slots=2, submit=lambda index, unit, fetch: tried.append(index))
+    pool.next = lambda on_step: (tried[-1], work.Lost("signal 9"))
+    with pytest.raises(executors.WorkerLostError, match=r"^g · a: its worker was lost \(signal 9\); tried 3 times\. "):
+        list(executors.finished(pool, [Unit("a", "g")], [], None, told))
+    assert tried == [0, 0, 0]
 
 
 def test_killed_node_is_done_without(nodes, chosen, tmp_path):
     expected = tiny(tmp_path / "calm", tmp_path / "calm notes", executors.Here())
     try:
-        assert tiny(tmp_path / "run", tmp_path / "notes", chosen("cluster"), "kill node") == expected
+        assert tiny(tmp_path / "run", tmp_path / "notes", chosen("cluster 2"), "kill node") == expected
         assert tries(tmp_path / "notes") == 2
     finally:
         nodes.add_node(num_cpus=2)
 
 
-@pytest.mark.parametrize("where", ("local 1", "local 2", "cluster"))
+@pytest.mark.parametrize("where", ("local 1", "local 2", "cluster 2"))
 def test_a_units_own_exception_is_raised_and_not_retried(chosen, tmp_path, where):
-    with pytest.raises(ConnectionError, match="^the unit's own$"):
+    with pytest.raises(ConnectionError, match=r"^the unit's own$"):
         tiny(tmp_path / "run", tmp_path / "notes", chosen(where), "connection")
     assert tries(tmp_path / "notes") == 1
 
@@ -176,8 +183,13 @@ def test_a_units_own_exception_is_raised_and_not_retried(chosen, tmp_path, where
     ),
 )
 def test_exceptions_pass_between_processes(tmp_path, mode, kind, message):
+    tiny_settings = TinySettings(mode=mode, folder=str(tmp_path))
+    units, pair = Tiny().units(tiny_settings), ({}, {"value": torch.zeros(4)})
+    shared = pickle.dumps(work.Shared(Tiny(), tiny_settings, Tiny().prepare(tiny_settings, None)))
+    unit = units[-1] if mode == "undeclared" else units[3]
+    needed = {need: pickle.dumps(pair) for need in unit.needs}
     with pytest.raises(kind, match=message) as caught:
-        tiny(tmp_path / "run", tmp_path / "notes", executors.chosen(workers=2), mode)
+        pickle.loads(work.answer(identity(), shared, unit, needed, None)).reraise()
     assert "experiment_tasks.py" in str(caught.value.__cause__)
 
 
@@ -191,23 +203,29 @@ def test_needs_of_later_units_are_refused():
         executors.check_needs([Unit("a", "g"), Unit("b", "g", needs=(0, 1))])
 
 
-@pytest.mark.parametrize("end", (signal.SIGINT, signal.SIGKILL))
-def test_workers_end_with_the_run(tmp_path, end):
-    notes = tmp_path / "notes"
-    notes.mkdir()
+def test_workers_end_with_the_run(tmp_path):
+    ways = {signal.SIGINT: os.killpg, signal.SIGKILL: os.kill}  # Ctrl-C goes to the whole group
+    children = {end: begun(tmp_path / end.name) for end in ways}
+    for end, child in children.items():
+        notes = tmp_path / end.name / "notes"
+        try:
+            wait_until(lambda notes=notes: tries(notes, 2) and tries(notes, 3))
+        finally:
+            ways[end](child.pid, end)
+            _, error = child.communicate()
+        assert child.returncode != 0 and error.count("Traceback") == (end == signal.SIGINT), error
+        pids = {int(path.name.partition("-")[2]) for path in notes.iterdir()}
+        assert len(pids) == 2 and child.pid not in pids
+        wait_until(lambda pids=pids: not any(alive(pid) for pid in pids))
+        assert len(list((tmp_path / end.name / "run" / "members").glob("*.json"))) == 2
+
+
+def begun(folder):
+    """A process that runs the small experiment in two others."""
+    (folder / "notes").mkdir(parents=True)
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(TESTS.parent), str(TESTS)])}
-    command = [sys.executable, str(TESTS / "experiment_tasks.py"), str(tmp_path / "run"), str(notes)]
-    child = subprocess.Popen(command, env=environment, start_new_session=True, stderr=subprocess.PIPE, text=True)
-    try:
-        wait_until(lambda: tries(notes, 2) and tries(notes, 3))
-    finally:  # Ctrl-C goes to the whole group
-        os.killpg(child.pid, end) if end == signal.SIGINT else child.kill()
-        _, error = child.communicate()
-    assert child.returncode != 0 and error.count("Traceback") <= 1
-    pids = {int(path.name.partition("-")[2]) for path in notes.iterdir()}
-    assert child.pid not in pids
-    wait_until(lambda: not any(alive(pid) for pid in pids))
-    assert len(list((tmp_path / "run" / "members").glob("*.json"))) == 2
+    command = [sys.executable, str(TESTS / "experiment_tasks.py"), str(folder / "run"), str(folder / "notes")]
+    return subprocess.Popen(command, env=environment, start_new_session=True, stderr=subprocess.PIPE, text=True)
 
 
 def wait_until(true, seconds=60):
@@ -271,9 +289,9 @@ def test_more_threads_than_a_node_has(nodes, tmp_path, capsys):
 
 
 def test_workers_of_another_build(nodes, tmp_path, capsys, monkeypatch):
-    for module in (cluster, processes):
-        monkeypatch.setattr(module, "identity", lambda: {**identity(), "library": "of another build"})
+    other = {**identity(), "library": "of another build"}
+    monkeypatch.setattr(cluster, "identity", lambda: other)
     error = refused(tmp_path / "run", capsys, "--executor", "ray", "--address", nodes.address)
     assert "expected a node that computes with this fpdet" in error and "expected library of another build" in error
-    with pytest.raises(ConfigError, match="expected library of another build, as in the process that asks, got"):
-        tiny(tmp_path / "run", tmp_path / "notes", executors.chosen(workers=2))
+    with pytest.raises(ConfigError, match="expected library of another build, as where the run began, got"):
+        pickle.loads(work.answer(other, b"", None, {}, None)).reraise()

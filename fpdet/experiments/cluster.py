@@ -191,7 +191,7 @@ class _Tasks:
         try:
             return index, pickle.loads(self.ray.get(ready[0]))
         except self.lost as error:
-            return index, work.Lost(f"{type(error).__name__}: {_first_line(error)}")
+            return index, work.Lost(f"{type(error).__name__}: {_first_line(error).partition('. ')[0]}")
 
 
 def _answer(driver, shared, unit, *pairs):

@@ -114,7 +114,7 @@ def _again(unit, lost, times, index, watch):
     what = f"{unit.group} · {unit.name}: its worker was lost ({lost.reason})"
     if times > RETRIES:
         raise WorkerLostError(
-            f"{what}; expected one of {RETRIES + 1} tries to end, none did. What has finished is kept; "
+            f"{what}; tried {times} time{'s' * (times > 1)}. What has finished is kept; "
             "the same command goes on with the rest"
         )
     watch.lost(index, f"{what}; it begins again, retry {times} of {RETRIES}")

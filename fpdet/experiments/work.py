@@ -109,7 +109,7 @@ def check_build(driver):
     for key, value in driver.items():
         if _own()[key] != value:
             raise ConfigError(
-                f"process {os.getpid()} of {socket.gethostname()}: expected {key} {value}, as in the process that asks, "
+                f"process {os.getpid()} of {socket.gethostname()}: expected {key} {value}, as where the run began, "
                 f"got {_own()[key]}; install the same build of fpdet and torch wherever units run"
             )
 
