@@ -4,8 +4,10 @@ import json
 import os
 import pickle
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -280,6 +282,21 @@ def test_ray_that_is_not_installed(tmp_path, capsys, monkeypatch):
 def test_address_that_nobody_answers(tmp_path, capsys):
     error = refused(tmp_path / "run", capsys, "--executor", "ray", "--address", f"127.0.0.1:{free_port()}")
     assert "--address: expected a Ray cluster that runs" in error and "ConnectionRefusedError" in error
+
+
+@pytest.mark.parametrize("greeting", (b"SSH-2.0-x\r\n", b""))
+def test_address_where_something_else_answers(tmp_path, capsys, monkeypatch, greeting):
+    monkeypatch.setattr(cluster, "PATIENCE", 0.3)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        answer = threading.Thread(target=lambda: held.append(server.accept()[0]) or held[0].sendall(greeting))
+        held = []
+        answer.start()
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        error = refused(tmp_path / "run", capsys, "--executor", "ray", "--address", address)
+        answer.join()
+        held[0].close()
+    assert "--address: expected a Ray cluster that runs" in error
+    assert ("speaks no gRPC, it sent b'SSH-'" if greeting else "TimeoutError") in error
 
 
 def test_more_threads_than_a_node_has(nodes, tmp_path, capsys):

@@ -17,6 +17,7 @@ from fpdet.experiments.config import ConfigError
 from fpdet.experiments.store import identity
 
 PATIENCE = 5  # seconds that an address may take to answer
+SETTINGS = 4  # the frame that either side of HTTP/2 sends first (RFC 9113, section 3.4)
 LOOK = 120  # seconds that a node may take to import fpdet
 
 
@@ -81,7 +82,7 @@ class Cluster:
         what = "a Ray cluster that runs (ray start --head says its HOST:PORT)"
         try:
             if self.address != "auto":
-                socket.create_connection(_host_port(self.address), PATIENCE).close()
+                _greet(*_host_port(self.address))
             self.ray.init(self.address, log_to_driver=False, logging_level=logging.ERROR)
         except (OSError, RuntimeError, ValueError, self.ray.exceptions.RayError) as error:
             text = " ".join(str(error).split())
@@ -109,6 +110,20 @@ def _host_port(address):
     if not (colon and host and "/" not in host and port.isdecimal() and 0 < int(port) < 65536):
         raise ConfigError(f"--address: expected HOST:PORT or auto, got {address!r}")
     return host.strip("[]"), int(port)
+
+
+def _greet(host, port):
+    """Raise OSError unless a gRPC server answers there; Ray itself would try for minutes."""
+    with socket.create_connection((host, port), PATIENCE) as line:
+        if os.environ.get("RAY_USE_TLS", "0") == "1":
+            return
+        line.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, SETTINGS, 0, 0, 0, 0, 0)))
+        line.settimeout(PATIENCE)
+        head = b""
+        while len(head) < 4 and (more := line.recv(4 - len(head))):
+            head += more
+    if len(head) < 4 or head[3] != SETTINGS:
+        raise ConnectionError(f"what answers speaks no gRPC, it sent {head!r}")
 
 
 class _Tasks:
