@@ -35,7 +35,7 @@ EXACT = frozenset(
     pin_memory share_memory_ requires_grad_ retain_grad register_hook register_post_accumulate_grad_hook
     as_subclass set_ apply_ map_ _is_view is_tensor is_storage result_type can_cast is_coalesced dense_dim
     sparse_dim names _backward_hooks grad _version is_leaf __torch_dispatch__ resolve_conj resolve_neg
-    conj real
+    conj real _has_compatible_shallow_copy_type
     """.split()
 )
 ASKING = frozenset(  # of EXACT, those that only ask about a tensor
@@ -45,6 +45,7 @@ ASKING = frozenset(  # of EXACT, those that only ask about a tensor
     is_floating_point is_complex is_signed is_same_size is_inference is_shared is_pinned is_set_to
     get_device untyped_storage storage has_names register_hook requires_grad_ retain_grad _is_view
     is_tensor is_storage result_type can_cast names grad is_leaf zeros_like ones_like empty_like
+    _has_compatible_shallow_copy_type
     """.split()
 )
 EXACT_HERE = frozenset(

@@ -79,6 +79,7 @@ def table():
         "as_tensor",
         "from_numpy",
         "scalar_tensor",
+        "_has_compatible_shallow_copy_type",  # asked by Module.to
     ):
         found[getattr(torch, name)] = ("exact", None, name)
     return found

@@ -57,6 +57,17 @@ def test_the_cpu_has_the_recorded_bits(result):
     }  # fmt: skip
 
 
+def test_only_bits_are_recorded(monkeypatch, tmp_path, cases):
+    assert all(map(record.is_digest, runner.golden().values()))
+    monkeypatch.setattr(record, "GOLDEN", tmp_path / "golden.json")
+    monkeypatch.setattr(record, "cases", lambda: cases[:2])
+    assert record.main("cpu", record=True) == 0
+    monkeypatch.setattr(record, "run", lambda case, device: "RuntimeError: planted")
+    with pytest.raises(ValueError, match="expected a digest to record, got RuntimeError: planted"):
+        record.main("cpu", record=True)
+    assert len(json.loads((tmp_path / "golden.json").read_text())) == 2
+
+
 def test_digests_tell_results_apart(result):
     assert len(set(result["digests"].values())) > 0.9 * result["cases"]
 

@@ -357,6 +357,15 @@ def test_narrowing_rounds_by_the_context_and_widening_is_exact():
     assert x.to(torch.bfloat16).tolist() == [1.0, -1.0]
 
 
+def test_a_module_is_moved_and_converted_inside_the_block():
+    model = nn.Sequential(nn.Linear(3, 3), nn.BatchNorm1d(3))
+    weight = model[0].weight.detach().clone()
+    with fpdet.arithmetic("upward"):
+        assert torch.equal(model.to("cpu").double().float()[0].weight, weight)
+        assert torch.equal(model.to(torch.bfloat16)[0].weight, fpdet.round(weight, "bfloat16", "upward"))
+        assert model.to("meta")[0].weight.is_meta
+
+
 # Ways around it.
 
 

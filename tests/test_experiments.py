@@ -87,6 +87,17 @@ def test_another_seed_has_another_digest(finished, name):
     assert runner.digest(results_of(name, settings)) != summary_of(finished(name))["digest"]
 
 
+@pytest.mark.parametrize("name", ("divergence", "variance"))
+def test_a_whole_network_is_fpdets_and_the_same_on_two_threads(name):
+    settings = load(name).preset("smoke").change(["network=whole"])
+    results = results_of(name, settings)
+    assert all(result["torch_ops"] == [] for result in results)
+    digest = runner.digest(results)
+    assert runner.digest(results_of(name, settings.change(["threads=2"]))) == digest
+    plain = [result["digests"] for result in results_of(name, load(name).preset("smoke"))]
+    assert all(a["digests"] != b for a, b in zip(results, plain, strict=True))  # the setting reaches every unit
+
+
 def test_resumes_after_kill_with_equal_digest(finished, tmp_path, undrawn):
     folder = tmp_path / "run"
     command = [sys.executable, "-m", "fpdet", "run", "heat", "--size", "smoke", "--out", str(folder)]
@@ -153,6 +164,7 @@ def test_full_disk_is_one_error_and_keeps_what_is_done(tmp_path, capsys, monkeyp
         ("ledger", "at=4", "at: expected steps from 1 to 3"),
         ("ledger", "alternatives=stochastic", "expected arithmetics that draw nothing"),
         ("variance", "rescales=3,1", "rescales: expected 1 (the baseline) first"),
+        ("variance", "network=all", "network: expected one of"),
         ("variance", "sead=1", "did you mean 'seed'?"),
         ("edge_of_stability", "nets=plain2", "nets: expected NET:WIDTH"),
     ],

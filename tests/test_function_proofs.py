@@ -143,6 +143,10 @@ def test_digits_are_those_of_mpfr(word):
             assert significand & (2 ** (128 - count) - 1)  # sticky: never taken for exact
 
 
+def test_every_function_has_its_record():
+    assert {path.stem for path in RECORDS} == set(core.FUNCTIONS)
+
+
 @pytest.mark.parametrize("path", RECORDS, ids=lambda path: path.stem)
 def test_a_record_belongs_to_these_sources_and_shows_what_it_claims(path):
     record = json.loads(path.read_text())

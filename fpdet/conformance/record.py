@@ -41,6 +41,11 @@ def make_record(device, expected):
     }
 
 
+def is_digest(text):
+    """Whether a case gave bits, and not an error."""
+    return re.fullmatch(r"[0-9a-f]{64}", text) is not None
+
+
 def table(record):
     """Lines: cases and mismatches by op, then the first mismatches."""
     all_cases = Counter(name.split()[1] for name in record["digests"])
@@ -68,6 +73,9 @@ def main(device="cuda", out=".", record=False, mutants=False):
         raise ValueError("device: expected cpu, or cuda where torch sees a GPU: torch.cuda.is_available() is False")
     if record:
         digests = {case.name: run(case, device) for case in cases()}
+        failed = [name for name, found in digests.items() if not is_digest(found)]
+        if failed:
+            raise ValueError(f"{failed[0]}: expected a digest to record, got {digests[failed[0]]}")
         GOLDEN.write_text(json.dumps(digests, indent=0) + "\n")
         print(f"{len(digests)} digests in {GOLDEN}")
         return 0

@@ -4,12 +4,11 @@ import math
 
 import numpy as np
 
-from fpdet.experiments import plots
+from fpdet.experiments import nets, plots
 from fpdet.experiments.data import SHAPES
 from fpdet.experiments.divergence import train
 from fpdet.experiments.divergence.settings import DivergenceSettings
 from fpdet.experiments.experiment import Experiment, Unit
-from fpdet.experiments.nets import multiply_adds
 from fpdet.experiments.training import load
 
 ZERO = 1e-9  # the log scale of the pictures is cut below this
@@ -26,7 +25,7 @@ class Divergence(Experiment):
         return load(settings, root)
 
     def units(self, settings):
-        macs = multiply_adds(train.make(settings, SHAPES[settings.data]), *SHAPES[settings.data])
+        macs = nets.multiply_adds(train.make(settings, SHAPES[settings.data])[0], *SHAPES[settings.data])
         found = []
         for lr in settings.lr:
             seconds = settings.steps(lr) * (0.02 + 3 * settings.batch * macs * 0.15e-9)
@@ -126,8 +125,7 @@ class Divergence(Experiment):
         headings = ("twin", "lr", "steps", "differs from snapshot", "first L1", "last L1", "farthest layer", "loss")
         text = (
             f"{summary['net']} of width {summary['width']} on {summary['data']}, plain SGD, arithmetic "
-            f"{summary['arithmetic']}. Not fpdet's, but torch's bits, in deterministic mode: "
-            f"{', '.join(summary['torch_ops'])}."
+            f"{summary['arithmetic']}. {nets.whose(summary['torch_ops'])}"
         )
         return [("What ran", text), ("Twins against their baseline", (headings, rows))]
 

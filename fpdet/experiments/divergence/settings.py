@@ -14,7 +14,8 @@ class DivergenceSettings(Settings):
     lr: highest first. A twin is compared every `every` * lr[0]/lr iterations ("scaled iteration": equal training time),
     `snapshots` times, or until `max_steps`. rescale: k of the paper's no-op. Learning rates that are powers of two
     leave lr*k exact; controls: powers of two, at lr[0] only. ulp: a twin whose weights start one unit in the last
-    place off, the same perturbation at every learning rate.
+    place off, the same perturbation at every learning rate. network: what is computed under the arithmetic, the
+    convolutions (the rest is torch's, in deterministic mode) or the whole of a step.
     """
 
     data: str = "digits"
@@ -24,6 +25,7 @@ class DivergenceSettings(Settings):
     width: int = 4
     activation: str = "swish"
     beta: float = 5.0
+    network: str = "convolutions"
     arithmetic: str = "nearest_even blocked(512) auto fused"
     batch: int = 32
     augment: bool = False
@@ -39,6 +41,7 @@ class DivergenceSettings(Settings):
     def check(self):
         one_of("data", self.data, DATASETS)
         nets.check(self.net, self.activation)
+        one_of("network", self.network, nets.COMPUTED)
         for name in ("train_images", "test_images", "width", "every", "snapshots", "max_steps"):
             at_least(name, getattr(self, name), 1)
         at_least("batch", self.batch, 2)

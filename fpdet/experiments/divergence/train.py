@@ -18,8 +18,9 @@ from fpdet.experiments.training import (
 
 
 def make(settings, shape):
-    """The net of the settings."""
-    return nets.build(
+    """(net, context) of the settings."""
+    return nets.computed(
+        settings.network,
         settings.net,
         settings.width,
         *shape,
@@ -46,7 +47,7 @@ def run(settings, batches, lr, rescale, ulp, reference, on_step):
     Returns:
         (result, record).
     """
-    model = make(settings, batches.shape)
+    model, context = make(settings, batches.shape)
     if ulp:
         move_one_ulp(model, settings.seed)
     optimizer = fpdet.optim.SGD(
@@ -66,8 +67,9 @@ def run(settings, batches, lr, rescale, ulp, reference, on_step):
         if settings.augment:
             images = augmented(images, settings.seed, step)
         optimizer.zero_grad()
-        loss = functional.cross_entropy(model(images), batches.train_labels[indices])
-        loss.backward()
+        with context:
+            loss = functional.cross_entropy(model(images), batches.train_labels[indices])
+            loss.backward()
         optimizer.step()
         losses.append(number(loss.item()))
         if (step + 1) % stride == 0:
@@ -88,6 +90,6 @@ def run(settings, batches, lr, rescale, ulp, reference, on_step):
         "layers": ["all", *names],
         "relative_l1": layers,
         "digests": digests,
-        "torch_ops": nets.torch_ops(model),
+        "torch_ops": nets.torch_ops(model, settings.network),
     }
     return result, ({"snapshots": torch.stack(kept)} if reference is None else {})

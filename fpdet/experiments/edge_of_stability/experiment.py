@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from fpdet.experiments import plots
+from fpdet.experiments import nets, plots
 from fpdet.experiments.edge_of_stability import train
 from fpdet.experiments.edge_of_stability.settings import EdgeSettings
 from fpdet.experiments.experiment import Experiment, Unit
@@ -122,7 +122,7 @@ class EdgeOfStability(Experiment):
             f"{summary['train_images']} images of {summary['data']}, full batch, {summary['steps']} steps. Sharpness "
             "is the largest eigenvalue of the Hessian of the loss without the weight decay's share; it is reached "
             "where, having been below, it first is 2/lr - wd or more. The loss is that without the decay's share too. "
-            f"Not fpdet's, but torch's bits: {', '.join(summary['torch_ops'])}."
+            f"{nets.whose(summary['torch_ops'])}"
         )
         return [("What ran", text), ("Runs", (headings, rows))]
 

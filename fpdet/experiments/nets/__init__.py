@@ -1,9 +1,11 @@
 """The nets of the experiments: built of torch's modules, their weights drawn from a seed, then converted to fpdet.
 
+`computed` is a net and the context it is trained in: whose arithmetic is fpdet's, its convolutions or the whole of it.
 `build` swaps the convolutions; the rest stays torch's, and `torch_ops` names it. `bare` swaps nothing.
 """
 
 import re
+from contextlib import nullcontext
 from functools import partial
 
 import numpy as np
@@ -17,6 +19,7 @@ from fpdet.experiments.nets.resnet import ResNet
 from fpdet.experiments.nets.vgg import VGG16
 
 ACTIVATIONS = ("relu", "swish", "tanh")
+COMPUTED = ("convolutions", "whole")
 
 
 class Swish(nn.Module):
@@ -42,6 +45,14 @@ def check(net, activation):
     if match and match[1] == "resnet" and int(match[2]) >= 8 and (int(match[2]) - 2) % 6 == 0:
         return
     raise ConfigError(f"net: expected resnetD with D = 6n + 2 (resnet20, resnet56), vgg16 or plainD, got {net!r}")
+
+
+def computed(network, net, width, channels_in, size, activation, beta, seed, arithmetic):
+    """(net, context): "convolutions" are fpdet's by conversion, the "whole" network by the context it runs in."""
+    given = (net, width, channels_in, size, activation, beta, seed)
+    if network == "convolutions":
+        return build(*given, arithmetic), nullcontext()
+    return bare(*given), fpdet.arithmetic(arithmetic, seed=seed)
 
 
 def build(net, width, channels_in, size, activation, beta, seed, arithmetic):
@@ -86,8 +97,17 @@ def _initialise(model, seed):
         parameter.copy_(torch.from_numpy(values))
 
 
-def torch_ops(model):
+def whose(torch_ops):
+    """A sentence of the names that `torch_ops` gives."""
+    if not torch_ops:
+        return "Every op of the network, its loss and its gradients is fpdet's."
+    return f"Not fpdet's, but torch's bits, in deterministic mode: {', '.join(torch_ops)}."
+
+
+def torch_ops(model, network="convolutions"):
     """Names of the ops of a training step whose bits are torch's."""
+    if network == "whole":
+        return []
     kinds = {type(module) for module in model.modules()}
     names = {
         nn.BatchNorm2d: "batch norm",

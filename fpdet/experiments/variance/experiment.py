@@ -176,7 +176,7 @@ class Variance(Experiment):
             f"about 32%, so "
             f"a column alone says no more than the order of magnitude. One test image is "
             f"{100 / summary['test_images']:.3f} "
-            f"points. Not fpdet's, but torch's bits: {', '.join(summary['torch_ops'])}."
+            f"points. {nets.whose(summary['torch_ops'])}"
         )
         headings = ("varied", "n", "mean %", "SD (ddof 0)", "SD (ddof 1)", "95%", "disagree", "correlation", "ensemble")
         return [("What ran", text), ("Spread", (headings, rows))]
@@ -193,7 +193,7 @@ def _cost(settings):
     model = nets.build(settings.net, settings.width, *shape, settings.activation, settings.beta, 0, settings.arithmetic)
     macs = nets.multiply_adds(model, *shape)
     steps = settings.epochs * (settings.train_images // settings.batch)
-    layers = sum(1 for _ in model.modules())
+    layers = sum(1 for _ in model.modules()) * (4 if settings.network == "whole" else 1)
     return (
         steps * (0.5e-3 * layers + 3 * settings.batch * macs * 0.1e-9)
         + settings.epochs * settings.test_images * macs * 0.1e-9

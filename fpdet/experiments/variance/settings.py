@@ -13,10 +13,11 @@ class VarianceSettings(Settings):
     """The grid of Table 1: every k of `rescales` (1 among them) with every seed of `seeds`; a seed draws the
     weights, the batches and the augmentation.
 
-    Beside it, all at the first seed: roundings, shuffled orders, stochastic rounding of the convolutions and the
-    update; exact sums with rounded updates; rounded sums with updates kept in float64. A run's accuracy is its mean
-    over the last `last_epochs`. lr and its factors (a tenth each in the paper) are powers of two where k is to
-    inject rounding alone.
+    Beside it, all at the first seed: roundings, shuffled orders, stochastic rounding of what is computed and of the
+    update; exact sums with rounded updates; rounded sums with updates kept in float64. network: what is computed under
+    an arithmetic, the convolutions (the rest is torch's, in deterministic mode) or the whole of a step. A run's
+    accuracy is its mean over the last `last_epochs`. lr and its factors (a tenth each in the paper) are powers of two
+    where k is to inject rounding alone.
     """
 
     data: str = "digits"
@@ -26,6 +27,7 @@ class VarianceSettings(Settings):
     width: int = 4
     activation: str = "relu"
     beta: float = 5.0
+    network: str = "convolutions"
     arithmetic: str = "nearest_even blocked(512) auto fused"
     batch: int = 32
     epochs: int = 4
@@ -50,6 +52,7 @@ class VarianceSettings(Settings):
     def check(self):
         one_of("data", self.data, DATASETS)
         nets.check(self.net, self.activation)
+        one_of("network", self.network, nets.COMPUTED)
         for name in ("train_images", "test_images", "width", "epochs", "last_epochs", "bootstrap"):
             at_least(name, getattr(self, name), 1)
         at_least("batch", self.batch, 2)

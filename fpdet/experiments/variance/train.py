@@ -15,7 +15,8 @@ def run(settings, batches, given, on_step):
     Returns:
         (result, record): test accuracy per epoch and digests; probabilities of the test images after the last epoch.
     """
-    model = nets.build(
+    model, context = nets.computed(
+        settings.network,
         settings.net,
         settings.width,
         *batches.shape,
@@ -45,13 +46,14 @@ def run(settings, batches, given, on_step):
         if settings.augment:
             images = augmented(images, given["seed"], step)
         model.zero_grad()
-        loss = functional.cross_entropy(model(images), batches.train_labels[indices])
-        loss.backward()
+        with context:
+            loss = functional.cross_entropy(model(images), batches.train_labels[indices])
+            loss.backward()
         weights.step(optimizer)
         losses.append(number(loss.item()))
         digests.append(weights_digest(flat_weights(model)))
         if (step + 1) % per_epoch == 0:
-            probabilities = predict(model, batches.test_images)
+            probabilities = predict(model, context, batches.test_images)
             correct = (probabilities.argmax(1) == batches.test_labels).double().mean().item()
             accuracies.append(100 * correct)
         on_step((step + 1) / steps)
@@ -61,7 +63,7 @@ def run(settings, batches, given, on_step):
         "losses": losses,
         "digests": digests,
         "finite": all(isinstance(loss, float) for loss in losses) and bool(torch.isfinite(flat_weights(model)).all()),
-        "torch_ops": nets.torch_ops(model),
+        "torch_ops": nets.torch_ops(model, settings.network),
     }
     return result, {"probabilities": probabilities, "labels": batches.test_labels}
 
@@ -87,7 +89,9 @@ class _Weights:
 
 
 @torch.no_grad()
-def predict(model, images, at_once=256):
-    """Class probabilities in evaluation mode, as float64."""
+def predict(model, context, images, at_once=256):
+    """Class probabilities in evaluation mode, as float64; the softmax is torch's, of fpdet's scores."""
     model.eval()
-    return torch.cat([functional.softmax(model(part).double(), 1) for part in images.split(at_once)])
+    with context:
+        scores = torch.cat([model(part) for part in images.split(at_once)])
+    return functional.softmax(scores.double(), 1)
