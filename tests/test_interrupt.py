@@ -48,7 +48,7 @@ def test_ctrl_c(which, arithmetic):
     start = time.monotonic()
     output, _ = program.communicate(timeout=20)
     assert (program.returncode, output) == (7, "KeyboardInterrupt\n")
-    assert time.monotonic() - start < 5  # one second, and leave for a loaded machine
+    assert time.monotonic() - start < 10  # one second, and leave for a loaded machine
 
 
 def test_a_long_call_warns_once(monkeypatch):
