@@ -135,7 +135,7 @@ def test_full_disk_is_one_error_and_keeps_what_is_done(tmp_path, capsys, monkeyp
 
     def full(file):
         calls.append(file)
-        if len(calls) > 5:
+        if len(calls) > 6:  # config, environment, two files of each of two units
             raise OSError(errno.ENOSPC, "No space left on device")
         fsync(file)
 
@@ -228,6 +228,18 @@ def test_reports_compare_runs(finished, tmp_path, capsys, undrawn):
     assert main(["report", str(first), str(linear)]) == 2
     assert "run folders of one experiment" in capsys.readouterr().err
     assert main(["report", str(first)]) == 0
+
+
+def test_the_environment_of_a_run_is_that_in_which_it_was_computed(tmp_path, monkeypatch, undrawn):
+    arguments = ["run", "heat", "--size", "smoke", "--out", str(tmp_path)]
+    assert main(arguments) == 0
+    told = (tmp_path / "environment.json").read_bytes()
+    monkeypatch.setenv("OMP_PLANTED", "1")
+    assert main(["report", str(tmp_path)]) == 0 and main(arguments) == 0
+    assert (tmp_path / "environment.json").read_bytes() == told
+    next((tmp_path / "members").glob("*.json")).unlink()  # control: a part is computed again
+    assert main(arguments) == 0
+    assert b"OMP_PLANTED" in (tmp_path / "environment.json").read_bytes()
 
 
 def test_list_tells_experiments_and_costs(capsys):

@@ -37,6 +37,8 @@ def run(experiment, settings, out, root=None, console=None, executor=None):
         folder = RunFolder(out, experiment.name, settings)
         with folder.locked():
             results = [folder.result(index, unit) for index, unit in enumerate(units)]
+            if None in results:
+                folder.write_json("environment.json", environment(settings))
             _announce(console, folder, units, results, pool.slots, executor.processors(settings.threads))
             _run_units(pool, folder, units, results, console)
             summary = _finish(experiment, folder, units, results)
@@ -100,7 +102,6 @@ def _finish(experiment, folder, units, results):
     summary["digest"] = digest(results)
     summary["seconds"] = round(sum(result["seconds"] for result in results), 1)
     folder.write_json("summary.json", summary)
-    folder.write_json("environment.json", environment(folder.settings))
     for name, rows in tables.items():
         folder.write_csv(f"{name}.csv", rows)
     experiment.write_report(folder, units, results, summary, read_tables(folder.path))
@@ -117,7 +118,7 @@ def digest(results):
 
 
 def environment(settings):
-    """What the run ran on."""
+    """What this process runs on."""
     return {
         "build": fpdet.build_info(),
         "torch": torch.__version__,

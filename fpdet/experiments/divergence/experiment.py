@@ -41,7 +41,7 @@ class Divergence(Experiment):
                     f"{name} lr={lr:g}",
                     "divergence",
                     seconds,
-                    {"name": name, "lr": lr, "rescale": k, "ulp": ulp, "baseline": baseline},
+                    {"name": name, "lr": lr, "rescale": k, "ulp": ulp},
                     needs=() if name == "baseline" else (baseline,),
                 )
                 for name, k, ulp in twins
@@ -50,7 +50,7 @@ class Divergence(Experiment):
 
     def compute(self, settings, unit, prepared, done, on_step):
         given = unit.given
-        reference = None if given["name"] == "baseline" else done(given["baseline"])[1]["snapshots"]
+        reference = done(*unit.needs)[1]["snapshots"] if unit.needs else None
         result, record = train.run(settings, prepared, given["lr"], given["rescale"], given["ulp"], reference, on_step)
         return {"name": given["name"], **result}, record
 

@@ -100,6 +100,7 @@ class Variance(Experiment):
             "net": settings.net,
             "width": settings.width,
             "activation": settings.activation,
+            "train_images": settings.train_images,
             "epochs": settings.epochs,
             "last_epochs": settings.last_epochs,
             "test_images": settings.test_images,
