@@ -4,6 +4,7 @@
 // take nothing out of line from the standard library, so that no instruction of
 // theirs can be linked into code that runs on every processor.
 #include "exact_groups.h"
+#include "flatten.h"
 #include "method.h"
 #include "table.h"
 
@@ -27,6 +28,7 @@ const Method* find(const Task& task) {
 }
 
 void count(Task& task) {
+  if (task.part_count == 1) task.problem = flattened(task.problem);
   task.rows = task.problem.rows.product();
   task.cols = task.problem.cols.product();
   task.terms = task.problem.terms.product();

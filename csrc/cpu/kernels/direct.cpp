@@ -72,7 +72,7 @@ bool suits(const Task& task) {
     if (has_taps ? channels <= 512 : channels <= 128 && wide) return true;
   }
   const bool filled = 4 * width >= 3 * lanes * ceil_div(width, lanes);
-  return filled && (wide ? terms <= 160 : has_taps && terms <= 64);
+  return filled && terms <= (has_taps && wide ? 160 : 64);
 }
 
 template <class T>

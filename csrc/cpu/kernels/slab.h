@@ -155,10 +155,9 @@ class SlabFiller {
 
   void copy(T* to, const S* from, int64_t n) const {
     const int64_t stride = shape_.axis[2].memory;
-    constexpr uint32_t kAll = (uint32_t{1} << kLanes<T>)-1;
     int64_t i = 0;
     for (; i + kLanes<T> <= n; i += kLanes<T>) {
-      store<T>(to + i, gather<T>(from + i * stride, stride, kAll));
+      store<T>(to + i, gather_all<T>(from + i * stride, stride));
     }
     if (i < n) {
       store<T>(to + i, gather<T>(from + i * stride, stride, (uint32_t{1} << (n - i)) - 1));

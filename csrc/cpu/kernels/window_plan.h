@@ -15,7 +15,8 @@ inline constexpr int64_t kWindowLeftBytes = 1 << 20;     // packed left operands
 inline constexpr int64_t kWindowStackBytes = 512 << 10;  // wanted size of the stack of partials
 inline constexpr int64_t kWindowAhead = 4 << 10;         // bytes asked for before they are copied
 inline constexpr int64_t kWindowColumns = 1024;          // wanted columns of an item, at most
-inline constexpr int64_t kWindowItemsPerWorker = 4;      // so that uneven threads even out
+inline constexpr int64_t kWindowFewColumns = 64;         // and at least
+inline constexpr int64_t kWindowTries = 4;               // numbers of row blocks per box
 
 /// Channels (units of the term's first digit) that a chunk can meet.
 inline int64_t window_channels(const Task& task, int64_t taps) {
@@ -81,6 +82,37 @@ inline int64_t window_boxes(const Digits& columns, const Digits& box) {
   return count;
 }
 
+/// What an item costs, roughly, in cycles: multiply-adds, and the copies that they need.
+template <class T>
+struct WindowCost {
+  static constexpr double kPack = 2.0, kCopy = 0.75;  // an element of the left, the right operand
+
+  const Task& task;
+  const WindowGeometry& geometry;
+
+  /// Of the busiest thread: a contiguous part of the items, which go through the columns of a
+  /// block of rows before they come to the next.
+  double of(int64_t block_tiles, const Digits& box) const {
+    const int64_t col_tiles = window_boxes(task.problem.cols, box);
+    const int64_t blocks = task.problem.groups * ceil_div(task.row_tiles, block_tiles);
+    const int64_t items = ceil_div(blocks * col_tiles, task.workers);
+    const auto rows = static_cast<double>(block_tiles * kPanel<T>);
+    const auto terms = static_cast<double>(task.terms), cols = static_cast<double>(box.product());
+    const WindowLayout window(geometry, box, 1, sizeof(T));
+    const double copied =
+        static_cast<double>(window.elements * task.problem.terms.d[0]);
+    const bool kept = col_tiles > 1 && keeps(block_tiles);
+    const auto packed = static_cast<double>(kept ? ceil_div(items, col_tiles) : items);
+    return static_cast<double>(items) * (rows * cols * terms / (2 * kLanes<T>) + kCopy * copied) +
+           packed * kPack * rows * terms;
+  }
+
+  bool keeps(int64_t block_tiles) const {
+    return block_tiles * task.terms * kPanel<T> * static_cast<int64_t>(sizeof(T)) <=
+           kWindowLeftBytes;
+  }
+};
+
 template <class T>
 void plan_window(Task& task) {
   constexpr int64_t kSize = sizeof(T);
@@ -98,7 +130,7 @@ void plan_window(Task& task) {
     task.block_tiles = at_most(task.row_tiles, ceil_div(task.tiles.rows, kPanel<T>));
   }
 
-  // Columns of an item: what the caches take.
+  // Columns of an item: what the caches take. Rows: what the stack takes.
   int64_t wanted = task.tiles.columns > 0 ? task.tiles.columns : kWindowColumns;
   const int64_t column_stack = task.depth * kPanel<T> * kSize;
   const auto fits = [&](const Digits& box) {
@@ -106,36 +138,32 @@ void plan_window(Task& task) {
            box.product() * column_stack <= kWindowStackBytes;
   };
   while (wanted > 8 && !fits(window_box(columns, wanted))) wanted -= at_least(wanted / 8, 1);
-  // Rows of a block: what the stack takes.
-  task.box = window_box(columns, wanted);
-  const int64_t panel_stack = task.box.product() * column_stack;
-  if (window_stacks(task) > 1) {
-    task.block_tiles = at_most(task.block_tiles, at_least(kWindowStackBytes / panel_stack, 1));
-  }
-  // Items: rows are cut first where the left operand is the larger one, columns elsewhere.
-  const auto items = [&] {
-    return task.problem.groups * ceil_div(task.row_tiles, task.block_tiles) *
-           window_boxes(columns, task.box);
+  const auto most_tiles = [&](const Digits& box) {
+    if (window_stacks(task) == 1) return task.row_tiles;
+    return at_least(kWindowStackBytes / (box.product() * column_stack), 1);
   };
-  const int64_t least = task.workers * kWindowItemsPerWorker;
-  if (task.tiles.columns == 0) {
-    while (items() < least && (task.block_tiles > 4 || wanted > 64)) {
-      if (task.block_tiles > 4 && (wanted <= 256 || task.rows > task.cols)) {
-        task.block_tiles = ceil_div(task.block_tiles, 2);
-      } else if (wanted > 64) {
-        wanted = wanted * 3 / 4;
-        task.box = window_box(columns, wanted);
-      } else {
-        break;
+  task.box = window_box(columns, wanted);
+  task.block_tiles = at_most(task.block_tiles, most_tiles(task.box));
+
+  // Fewer of both, where the workers then share the work better.
+  if (task.tiles.columns == 0 && task.tiles.rows == 0) {
+    const WindowCost<T> cost{task, geometry};
+    double least = cost.of(task.block_tiles, task.box);
+    Digits before{{0, 0, 0, 0}};
+    for (int64_t w = wanted; w >= at_most(wanted, kWindowFewColumns); w -= at_least(w / 8, 1)) {
+      const Digits box = window_box(columns, w);
+      if (box.product() == before.product()) continue;
+      before = box;
+      const int64_t most = at_most(task.row_tiles, most_tiles(box));
+      for (int64_t blocks = ceil_div(task.row_tiles, most), i = 0; i < kWindowTries; ++i, ++blocks) {
+        const int64_t tiles = ceil_div(task.row_tiles, at_most(blocks, task.row_tiles));
+        const double c = cost.of(tiles, box);
+        if (c >= least) continue;
+        least = c;
+        task.block_tiles = tiles;
+        task.box = box;
       }
     }
-    // As many for each worker, where a somewhat smaller box gives that.
-    const Digits box = task.box;
-    for (int64_t w = wanted; w > wanted / 2 && items() % task.workers != 0;
-         w -= at_least(w / 16, 1)) {
-      task.box = window_box(columns, w);
-    }
-    if (items() % task.workers != 0) task.box = box;
   }
   task.row_blocks = ceil_div(task.row_tiles, task.block_tiles);
   task.block_tiles = ceil_div(task.row_tiles, task.row_blocks);

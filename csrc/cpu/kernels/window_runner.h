@@ -228,17 +228,24 @@ class WindowRunner {
   static void copy_row(const S* from, int64_t hop, int64_t first, int64_t last, int64_t n, T* to) {
     constexpr int64_t kW = kLanes<T>;
     constexpr uint32_t kAll = (uint32_t{1} << kW) - 1;
-    for (int64_t i = 0; i < n; i += kW) {
-      if constexpr (__is_same(T, S)) {
-        if (hop == 1 && i >= first && i + kW <= last) {
-          store<T>(to + i, load<T>(from + i));
+    const auto row = [&](auto&& whole) {
+      for (int64_t i = 0; i < n; i += kW) {
+        if (i >= first && i + kW <= last) {
+          store<T>(to + i, whole(from + i * hop));
           continue;
         }
+        const int64_t low = at_most(at_least(first - i, 0), kW);
+        const int64_t high = at_most(at_least(last - i, 0), kW);
+        const uint32_t mask = kAll >> (kW - high) & (low == kW ? 0 : kAll << low);
+        store<T>(to + i, mask == 0 ? V<T>{} : gather<T>(from + i * hop, hop, mask));
       }
-      const int64_t low = at_most(at_least(first - i, 0), kW);
-      const int64_t high = at_most(at_least(last - i, 0), kW);
-      const uint32_t mask = kAll >> (kW - high) & (low == kW ? 0 : kAll << low);
-      store<T>(to + i, mask == 0 ? V<T>{} : gather<T>(from + i * hop, hop, mask));
+    };
+    if (hop == 1) {
+      row([](const S* p) { return gather_all<T>(p, 1); });
+    } else if (hop == 2) {
+      row([](const S* p) { return gather_all<T>(p, 2); });
+    } else {
+      row([hop](const S* p) { return gather_all<T>(p, hop); });
     }
   }
 
