@@ -38,15 +38,9 @@ template <class T>
 void plan_broadcast(Task& task) {
   const BroadcastPlan<T> plan(task);
   task.items = task.problem.groups * plan.row_parts * plan.col_parts;
-  task.left_items = task.problem.groups * plan.panels * ceil_div(task.terms, kLeftPiece);
-  task.left_bytes =
-      task.problem.groups * plan.vectors * kLanes<T> * task.terms * int64_t{sizeof(T)};
+  task.left_items = 0;
+  task.left_bytes = 0;
   task.scratch_bytes = plan.scratch();
-}
-
-void pack_left(const Task& task, int64_t begin, int64_t end) {
-  const EnvironmentGuard guard(task.arithmetic.rounding);
-  with_types(task, [&]<class T, class S>(T, S) { pack_broadcast_left<T, S>(task, begin, end); });
 }
 
 }  // namespace
@@ -56,7 +50,7 @@ const Method kBroadcast{
     covers,
     suits,
     [](Task& task) { plan_for_accumulator(task, []<class T>(Task& t) { plan_broadcast<T>(t); }); },
-    pack_left,
+    nullptr,
     run_items<BroadcastRunner>,
 };
 

@@ -1,10 +1,8 @@
 // SPDX-License-Identifier: MIT
-// The broadcast method's left operand: rows as lanes, packed once a call.
-//
-//   packed_left[group][panel][term][lane], panels of up to kRowVectors vectors of rows
+// The broadcast method's left operand: rows as lanes, panels of up to kRowVectors vectors of them,
+// a stretch of terms at a time, packed where the first cache holds it.
 #pragma once
 
-#include "../../core/environment.h"
 #include "broadcast_micro.h"
 #include "plan.h"
 
@@ -33,8 +31,6 @@ inline int64_t row_panels(int64_t vectors) {
   return count;
 }
 
-inline constexpr int64_t kLeftPiece = 2048;  // terms of an item of packing
-
 /// Rows of one vector: from[row * row_stride + t * stride], t < terms, becomes to[t * pitch + row].
 template <class T, class S>
 void pack_rows(const S* from, int64_t row_stride, int rows, int64_t stride, int64_t terms, T* to,
@@ -47,7 +43,20 @@ void pack_rows(const S* from, int64_t row_stride, int rows, int64_t stride, int6
     }
     return;
   }
-  for (int64_t t = 0; t < terms; t += kW) {
+  int64_t t = 0;
+  const auto pack_whole = [&](auto&& read) {
+    for (; t + kW <= terms; t += kW) {
+      V<T> block[kW];
+#pragma GCC unroll 16
+      for (int r = 0; r < kW; ++r) block[r] = read(from + r * row_stride + t * stride);
+      transpose<T>(block);
+#pragma GCC unroll 16
+      for (int i = 0; i < kW; ++i) store<T>(to + (t + i) * pitch, block[i]);
+    }
+  };
+  if (rows == kW && stride == 1) pack_whole([](const S* p) { return gather_all<T>(p, 1); });
+  if (rows == kW && stride == 2) pack_whole([](const S* p) { return gather_all<T>(p, 2); });
+  for (; t < terms; t += kW) {
     const int n = static_cast<int>(at_most(terms - t, kW));
     const uint32_t mask = (uint32_t{1} << n) - 1;
     V<T> block[kW];
@@ -59,39 +68,45 @@ void pack_rows(const S* from, int64_t row_stride, int rows, int64_t stride, int6
   }
 }
 
+/// Packs the terms [first, first + count) of a panel: to[term][lane].
 template <class T, class S>
-void pack_broadcast_left(const Task& task, int64_t begin, int64_t end) {
-  constexpr int kW = kLanes<T>;
-  const Operand& left = task.problem.left;
-  const Digits& radix = task.problem.terms;
-  const int64_t vectors = ceil_div(task.rows, kW), panels = row_panels(vectors);
-  const int64_t pieces = ceil_div(task.terms, kLeftPiece);
-  const int64_t row_stride = left.outer.offset.w[0];
-  // Terms that lie at one stride: a line, or all lines of a sample.
-  int64_t line = radix.d[3];
-  const Weights& w = left.term.offset;
-  if (w.w[2] == line * w.w[3] && w.w[1] == radix.d[2] * w.w[2]) line *= radix.d[2] * radix.d[1];
+class RowPacker {
+ public:
+  RowPacker(const Contraction& problem, const S* data)
+      : data_(data),
+        radix_(problem.terms),
+        weights_(problem.left.term.offset),
+        rows_(problem.rows.product()),
+        row_stride_(problem.left.outer.offset.w[0]) {
+    // Terms that lie at one stride: a line, or all lines of a sample.
+    line_ = radix_.d[3];
+    const Weights& w = weights_;
+    if (w.w[2] == line_ * w.w[3] && w.w[1] == radix_.d[2] * w.w[2]) {
+      line_ *= radix_.d[2] * radix_.d[1];
+    }
+  }
 
-  for (int64_t item = begin; item < end; ++item) {
-    const int64_t piece = item % pieces;
-    const RowPanel panel = row_panel(vectors, item / pieces % panels);
-    const int64_t group = item / pieces / panels, pitch = panel.vectors * kW;
-    const S* data =
-        static_cast<const S*>(task.left) + group * left.group_offset + left.origin.offset;
-    T* to = static_cast<T*>(task.packed_left) + (group * vectors + panel.first) * kW * task.terms;
-    const int64_t last = at_most((piece + 1) * kLeftPiece, task.terms);
-    for (int64_t t = piece * kLeftPiece; t < last;) {
-      const int64_t n = at_most(last - t, line - t % line);
-      const S* from = data + w.dot(radix.decode(t));
+  void pack(const RowPanel& panel, int64_t first, int64_t count, T* to) const {
+    constexpr int kW = kLanes<T>;
+    const int64_t pitch = panel.vectors * kW;
+    for (int64_t t = 0; t < count;) {
+      const int64_t n = at_most(count - t, line_ - (first + t) % line_);
+      const S* from = data_ + weights_.dot(radix_.decode(first + t));
       for (int v = 0; v < panel.vectors; ++v) {
         const int64_t row = (panel.first + v) * kW;
-        const int rows = static_cast<int>(at_most(task.rows - row, kW));
-        pack_rows<T, S>(from + row * row_stride, row_stride, rows, w.w[3], n,
+        const int rows = static_cast<int>(at_most(rows_ - row, kW));
+        pack_rows<T, S>(from + row * row_stride_, row_stride_, rows, weights_.w[3], n,
                         to + t * pitch + v * kW, pitch);
       }
       t += n;
     }
   }
-}
+
+ private:
+  const S* data_;
+  Digits radix_;
+  Weights weights_;
+  int64_t rows_, row_stride_, line_;
+};
 
 }  // namespace fpdet::inline FPDET_TARGET::kernels

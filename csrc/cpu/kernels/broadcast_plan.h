@@ -3,6 +3,7 @@
 #pragma once
 
 #include "broadcast_left.h"
+#include "pack.h"
 #include "slab.h"
 
 namespace fpdet::inline FPDET_TARGET::kernels {
@@ -12,35 +13,74 @@ inline constexpr int64_t kPartialBytes = int64_t{3} << 19;  // most bytes of par
 inline constexpr int64_t kSlabTerms = 2048;                 // most terms of a slab
 inline constexpr int64_t kBroadcastColumns = 8192;          // most columns of an item
 
+/// Rows as columns and columns as rows: a product's factors have no sequence. For columns without
+/// taps, none of whose elements lies outside.
+inline Contraction turned(const Contraction& c) {
+  Contraction t = c;
+  t.rows = c.cols;
+  t.cols = c.rows;
+  t.left = c.right;
+  t.right = c.left;
+  t.out.row = c.out.col;
+  t.out.col = c.out.row;
+  for (int i = 0; i < kAxes; ++i) {
+    // What stands for coordinates in an operand that has none.
+    t.right.term.step[i] = t.right.outer.step[i] = 1;
+    t.right.outer.offset.w[i + 1] = t.right.term.offset.w[i + 1];
+    t.right.origin.x[i] = 0;
+    t.right.extent[i] = c.terms.d[i + 1];
+  }
+  return t;
+}
+
+/// The outputs of a column lie side by side then: worth it where they fill the lanes.
+template <class T>
+bool turns(const Contraction& c) {
+  const UnsafeAxes unsafe(c.right, c.cols, c.terms);
+  const int64_t filled = ceil_div(c.cols.d[0], 2 * kLanes<T>) * 2 * kLanes<T>;
+  return c.cols.product() == c.cols.d[0] && c.out.col.w[0] == 1 && c.out.row.w[0] != 1 &&
+         !unsafe.axis[0] && !unsafe.axis[1] && !unsafe.axis[2] && 4 * c.cols.d[0] >= 3 * filled;
+}
+
 /// An item is one range of row panels against one range of columns, over all terms.
 template <class T>
 struct BroadcastPlan {
   static constexpr int64_t kW = kLanes<T>, kSize = sizeof(T);
 
+  bool is_turned;
+  Contraction problem;
+  int64_t rows, cols;
   int64_t vectors, panels;                 ///< of rows
   int64_t row_parts = 1, part_panels = 1;  ///< an item's share of the panels
   int64_t col_parts = 1, part_cols = 1,
           channels = 1;  ///< an item's columns and the channels they touch
   int64_t depth, chunk;
   SlabShape slab;
-  int64_t slab_bytes = 0, partial_bytes = 0, table_bytes = 0, step_bytes = 0;
+  int64_t slab_bytes = 0, left_bytes = 0, partial_bytes = 0, table_bytes = 0, step_bytes = 0;
 
   explicit BroadcastPlan(const Task& task)
-      : vectors(ceil_div(task.rows, kW)), panels(row_panels(vectors)), depth(stack_depth(task)) {
+      : is_turned(turns<T>(task.problem)),
+        problem(is_turned ? turned(task.problem) : task.problem),
+        rows(is_turned ? task.cols : task.rows),
+        cols(is_turned ? task.rows : task.cols),
+        vectors(ceil_div(rows, kW)),
+        panels(row_panels(vectors)),
+        depth(stack_depth(task)) {
     const int64_t knob = task.tiles.terms;
     chunk = at_most(knob > 0 ? at_most(knob, 4096) : kChunk, at_least(task.terms, 1));
-    if (!slab.fits(task.problem)) return;
+    if (!slab.fits(problem)) return;
     split(task);
     const int64_t elements = kSlabBytes / kSize / channels;
-    slab.size(task.problem.terms, knob > 0 ? at_most(knob * 16, elements) : elements, kSlabTerms);
+    slab.size(problem.terms, knob > 0 ? at_most(knob * 16, elements) : elements, kSlabTerms);
     slab_bytes = aligned(channels * slab.channel_pitch * kSize);
+    left_bytes = aligned(chunk * kRowVectors * kW * kSize);
     partial_bytes = aligned(part_vectors() * kW * part_cols * depth * kSize);
     table_bytes = aligned((part_cols + slab.most_terms()) * int64_t{sizeof(int32_t)});
     step_bytes = aligned(chunk * int64_t{sizeof(Step)});
   }
 
   bool possible() const { return slab_bytes > 0 && scratch() <= kScratchLimit; }
-  int64_t scratch() const { return slab_bytes + partial_bytes + table_bytes + step_bytes; }
+  int64_t scratch() const { return slab_bytes + left_bytes + partial_bytes + table_bytes + step_bytes; }
 
  private:
   int64_t part_vectors() const { return at_most(part_panels * kRowVectors, vectors); }
@@ -48,19 +88,19 @@ struct BroadcastPlan {
   /// Cuts panels and columns into parts: few (each packs its columns, reads its rows' panels), but
   /// enough for the workers and for the memory of the partials.
   void split(const Task& task) {
-    const int64_t taps = task.cols / task.problem.cols.d[0];
+    const int64_t taps = cols / problem.cols.d[0];
     double least = 0;
-    for (int64_t rows = 1;; rows *= 2) {
-      const int64_t row_part = ceil_div(panels, rows);
+    for (int64_t parts_of_rows = 1;; parts_of_rows *= 2) {
+      const int64_t row_part = ceil_div(panels, parts_of_rows);
       const int64_t lanes = at_most(row_part * kRowVectors, vectors) * kW;
       int64_t fit = at_least(kPartialBytes / (lanes * depth * kSize), 1);
       fit = at_most(fit, kBroadcastColumns);
       if (task.tiles.columns > 0) fit = at_most(fit, task.tiles.columns);
-      const int64_t few = ceil_div(task.cols, fit);
-      for (int64_t cols = few; cols < few + task.workers; ++cols) {
-        const int64_t part = columns_of_part(task.cols, taps, cols, fit);
-        const int64_t parts = ceil_div(task.cols, part);
-        const int64_t items = rows * parts * task.problem.groups;
+      const int64_t few = ceil_div(cols, fit);
+      for (int64_t wanted = few; wanted < few + task.workers; ++wanted) {
+        const int64_t part = columns_of_part(cols, taps, wanted, fit);
+        const int64_t parts = ceil_div(cols, part);
+        const int64_t items = ceil_div(panels, row_part) * parts * problem.groups;
         // Multiply-adds of a thread, and what it moves, in vectors a term.
         const double rounds = static_cast<double>(ceil_div(items, task.workers));
         const double work = static_cast<double>(lanes / kW * part);
@@ -78,10 +118,10 @@ struct BroadcastPlan {
     }
     channels = part_cols % taps == 0
                    ? part_cols / taps
-                   : at_most((part_cols + taps - 2) / taps + 1, task.problem.cols.d[0]);
+                   : at_most((part_cols + taps - 2) / taps + 1, problem.cols.d[0]);
   }
 
-  static constexpr int64_t kLeftCost = 6, kRightCost = 2;
+  static constexpr int64_t kLeftCost = 6, kRightCost = 1;
 
   /// Whole channels where the parts have several.
   static int64_t columns_of_part(int64_t cols, int64_t taps, int64_t parts, int64_t fit) {

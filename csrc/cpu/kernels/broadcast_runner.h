@@ -16,6 +16,7 @@ class BroadcastRunner {
       : task_(task), plan_(task), fused_(task.arithmetic.fused) {
     Carver carver(scratch);
     slab_ = carver.take<T>(plan_.slab_bytes);
+    left_ = carver.take<T>(plan_.left_bytes);
     partials_ = carver.take<T>(plan_.partial_bytes);
     columns_ = carver.take<int32_t>(plan_.table_bytes);
     terms_ = columns_ + plan_.part_cols;
@@ -27,25 +28,33 @@ class BroadcastRunner {
     const int64_t row_part = item / plan_.col_parts % plan_.row_parts;
     group_ = item / plan_.col_parts / plan_.row_parts;
     first_col_ = col_part * plan_.part_cols;
-    cols_ = at_most(plan_.part_cols, task_.cols - first_col_);
+    cols_ = at_most(plan_.part_cols, plan_.cols - first_col_);
     first_panel_ = row_part * plan_.part_panels;
     last_panel_ = at_most(first_panel_ + plan_.part_panels, plan_.panels);
     const int64_t first_channel = list_columns();
 
-    const Operand& right = task_.problem.right;
-    const S* data = static_cast<const S*>(task_.right) + group_ * right.group_offset;
-    SlabFiller<T, S> filler(task_.problem, plan_.slab, slab_, terms_);
+    const Contraction& problem = plan_.problem;
+    const S* left = static_cast<const S*>(plan_.is_turned ? task_.right : task_.left) +
+                    group_ * problem.left.group_offset + problem.left.origin.offset;
+    const S* right = static_cast<const S*>(plan_.is_turned ? task_.left : task_.right) +
+                     group_ * problem.right.group_offset;
+    const RowPacker<T, S> packer(problem, left);
+    SlabFiller<T, S> filler(problem, plan_.slab, slab_, terms_);
     RunSteps runs(schedule_of(task_));
     for (int64_t done = 0; done < task_.terms;) {
-      const int64_t n = filler.fill(data, done, first_channel, channels_);
+      const int64_t n = filler.fill(right, done, first_channel, channels_);
       const int64_t chunks = ceil_div(n, plan_.chunk);
       for (int64_t i = 0; i < chunks; ++i) {
         const int64_t from = i * n / chunks, to = (i + 1) * n / chunks;
         const int64_t steps = runs.next(to - from, steps_, [](int64_t, int64_t, int64_t) {});
-        if (fused_) {
-          multiply<true>(done + from, terms_ + from, steps);
-        } else {
-          multiply<false>(done + from, terms_ + from, steps);
+        for (int64_t p = first_panel_; p < last_panel_; ++p) {
+          const RowPanel panel = row_panel(plan_.vectors, p);
+          packer.pack(panel, done + from, to - from, left_);
+          if (fused_) {
+            multiply<true>(panel, terms_ + from, steps);
+          } else {
+            multiply<false>(panel, terms_ + from, steps);
+          }
         }
       }
       done += n;
@@ -58,7 +67,7 @@ class BroadcastRunner {
 
   /// Offsets of the item's columns in a slab; returns the first channel.
   int64_t list_columns() {
-    const Digits& radix = task_.problem.cols;
+    const Digits& radix = plan_.problem.cols;
     const int64_t first = radix.decode(first_col_).d[0];
     for (int64_t c = 0; c < cols_; ++c) {
       const Digits column = radix.decode(first_col_ + c);
@@ -87,51 +96,76 @@ class BroadcastRunner {
     return partials_ + (before * cols_ + column * panel.vectors) * kW * plan_.depth;
   }
 
+  /// A packed panel against all columns.
   template <bool Fused>
-  void multiply(int64_t term, const int32_t* terms, int64_t steps) {
+  void multiply(const RowPanel& panel, const int32_t* terms, int64_t steps) {
+    BroadcastArguments<T> a;
+    a.left = left_;
+    a.slab = slab_;
+    a.terms = terms;
+    a.steps = steps_;
+    a.step_count = steps;
+    const int64_t tiles = tiles_of(panel);
+    for (int64_t i = 0; i < tiles; ++i) {
+      const Tile t = tile(i, tiles);
+      a.columns = columns_ + t.first;
+      a.stack = partials_of(panel, t.first);
+      find_broadcast<T, Fused>(t.columns, panel.vectors)(a);
+    }
+  }
+
+  void finish() {
     for (int64_t p = first_panel_; p < last_panel_; ++p) {
       const RowPanel panel = row_panel(plan_.vectors, p);
-      BroadcastArguments<T> a;
-      a.left = static_cast<const T*>(task_.packed_left) +
-               ((group_ * plan_.vectors + panel.first) * task_.terms + term * panel.vectors) * kW;
-      a.slab = slab_;
-      a.terms = terms;
-      a.steps = steps_;
-      a.step_count = steps;
       const int64_t tiles = tiles_of(panel);
       for (int64_t i = 0; i < tiles; ++i) {
         const Tile t = tile(i, tiles);
-        a.columns = columns_ + t.first;
-        a.stack = partials_of(panel, t.first);
-        find_broadcast<T, Fused>(t.columns, panel.vectors)(a);
+        if (plan_.problem.out.row.w[0] == 1) {
+          finish_columns(panel, t);
+        } else {
+          finish_rows(panel, t);
+        }
       }
     }
   }
 
-  /// Turns vectors of rows into rows of columns, and converts.
-  void finish() {
-    const Output& out = task_.problem.out;
-    S* data = static_cast<S*>(task_.out);
-    for (int64_t p = first_panel_; p < last_panel_; ++p) {
-      const RowPanel panel = row_panel(plan_.vectors, p);
-      const int64_t tiles = tiles_of(panel);
-      for (int64_t i = 0; i < tiles; ++i) {
-        const Tile t = tile(i, tiles);
-        int64_t offsets[kMostColumns];
-        for (int c = 0; c < t.columns; ++c) {
-          const Digits column = task_.problem.cols.decode(first_col_ + t.first + c);
-          offsets[c] = out.offset(group_, Digits{{0, 0, 0, 0}}, column);
-        }
-        const T* from = partials_of(panel, t.first);
-        for (int v = 0; v < panel.vectors; ++v) {
-          const int64_t row = (panel.first + v) * kW;
-          const int64_t rows = at_most(task_.rows - row, kW);
-          for (int64_t r = 0; r < rows; ++r) {
-            T line[kMostColumns];
-            for (int c = 0; c < t.columns; ++c) line[c] = from[(c * panel.vectors + v) * kW + r];
-            convert<T, S>(task_, line, t.columns, data + (row + r) * out.row.w[0], offsets);
-          }
-        }
+  S* output_of(int64_t column) const {
+    const Digits digits = plan_.problem.cols.decode(first_col_ + column);
+    return static_cast<S*>(task_.out) +
+           plan_.problem.out.offset(group_, Digits{{0, 0, 0, 0}}, digits);
+  }
+
+  /// Outputs of a column lie side by side, as the lanes do.
+  void finish_columns(const RowPanel& panel, const Tile& t) const {
+    const int64_t first = panel.first * kW;
+    const int64_t rows = at_most(panel.vectors * kW, plan_.rows - first);
+    int64_t offsets[kRowVectors * kW];
+    for (int64_t r = 0; r < rows; ++r) offsets[r] = r;
+    for (int c = 0; c < t.columns; ++c) {
+      const T* from = partials_of(panel, t.first) + c * panel.vectors * kW;
+      S* to = output_of(t.first + c) + first;
+      if constexpr (__is_same(T, S)) {
+        std::memcpy(to, from, static_cast<size_t>(rows) * sizeof(T));
+      } else {
+        convert<T, S>(task_, from, rows, to, offsets);
+      }
+    }
+  }
+
+  /// Turns vectors of rows into rows of columns.
+  void finish_rows(const RowPanel& panel, const Tile& t) const {
+    S* data = output_of(t.first);
+    int64_t offsets[kMostColumns];
+    for (int c = 0; c < t.columns; ++c) offsets[c] = output_of(t.first + c) - data;
+    const T* from = partials_of(panel, t.first);
+    for (int v = 0; v < panel.vectors; ++v) {
+      const int64_t row = (panel.first + v) * kW;
+      const int64_t rows = at_most(plan_.rows - row, kW);
+      for (int64_t r = 0; r < rows; ++r) {
+        T line[kMostColumns];
+        for (int c = 0; c < t.columns; ++c) line[c] = from[(c * panel.vectors + v) * kW + r];
+        convert<T, S>(task_, line, t.columns, data + (row + r) * plan_.problem.out.row.w[0],
+                      offsets);
       }
     }
   }
@@ -142,6 +176,7 @@ class BroadcastRunner {
   const BroadcastPlan<T> plan_;
   const bool fused_;
   T* slab_;
+  T* left_;  ///< [term][lane] of a panel
   T* partials_;
   int32_t* columns_;
   int32_t* terms_;
