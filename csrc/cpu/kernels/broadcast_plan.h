@@ -12,6 +12,7 @@ inline constexpr int64_t kSlabBytes = int64_t{3} << 16;     // wanted: half of a
 inline constexpr int64_t kPartialBytes = int64_t{3} << 19;  // most bytes of partials
 inline constexpr int64_t kSlabTerms = 2048;                 // most terms of a slab
 inline constexpr int64_t kBroadcastColumns = 8192;          // most columns of an item
+inline constexpr int64_t kBadPitch = 1024;                  // bytes: lines of columns share sets
 
 /// Rows as columns and columns as rows: a product's factors have no sequence. For columns without
 /// taps, none of whose elements lies outside.
@@ -33,13 +34,35 @@ inline Contraction turned(const Contraction& c) {
   return t;
 }
 
-/// The outputs of a column lie side by side then: worth it where they fill the lanes.
+/// Whether columns have no taps, and no element of theirs lies outside.
+inline bool has_bare_columns(const Contraction& c) {
+  const UnsafeAxes unsafe(c.right, c.cols, c.terms);
+  return c.cols.product() == c.cols.d[0] && !unsafe.axis[0] && !unsafe.axis[1] && !unsafe.axis[2];
+}
+
+/// Rows are packed, columns are not: they should be the more. And outputs that lie as the lanes do
+/// are written as they are.
 template <class T>
 bool turns(const Contraction& c) {
-  const UnsafeAxes unsafe(c.right, c.cols, c.terms);
-  const int64_t filled = ceil_div(c.cols.d[0], 2 * kLanes<T>) * 2 * kLanes<T>;
-  return c.cols.product() == c.cols.d[0] && c.out.col.w[0] == 1 && c.out.row.w[0] != 1 &&
-         !unsafe.axis[0] && !unsafe.axis[1] && !unsafe.axis[2] && 4 * c.cols.d[0] >= 3 * filled;
+  if (!has_bare_columns(c) || c.out.row.w[0] == 1) return false;
+  const int64_t rows = c.rows.d[0], cols = c.cols.d[0], terms = c.terms.product();
+  const auto filled = [](int64_t n) { return ceil_div(n, 2 * kLanes<T>) * 2 * kLanes<T>; };
+  const auto cost = [&](int64_t lanes, int64_t write) {
+    return 3 * filled(lanes) * terms + 2 * write * rows * cols +
+           filled(lanes) * (rows * cols / lanes) * terms / kLanes<T>;
+  };
+  return cost(cols, c.out.col.w[0] == 1 ? 1 : 4) < cost(rows, 4);
+}
+
+/// Whether columns are read where they lie: in lines, whose distance spreads over a cache's sets.
+template <class T>
+bool reads_in_place(const Contraction& c) {
+  const Weights &term = c.right.term.offset, &column = c.right.outer.offset;
+  const Digits& d = c.terms;
+  int64_t reach = d.d[0] * term.w[0] + c.cols.d[0] * column.w[0];
+  for (int i = 1; i < kDigits; ++i) reach += d.d[i] * term.w[i];
+  return has_bare_columns(c) && term.w[3] == 1 && d.d[3] >= kLanes<T> &&
+         column.w[0] * static_cast<int64_t>(sizeof(T)) % kBadPitch != 0 && reach < INT32_MAX;
 }
 
 /// An item is one range of row panels against one range of columns, over all terms.
@@ -55,7 +78,9 @@ struct BroadcastPlan {
   int64_t col_parts = 1, part_cols = 1,
           channels = 1;  ///< an item's columns and the channels they touch
   int64_t depth, chunk;
-  SlabShape slab;
+  bool in_place;
+  int64_t slab_terms = 0;
+  SlabShape slab;  ///< where columns are copied
   int64_t slab_bytes = 0, left_bytes = 0, partial_bytes = 0, table_bytes = 0, step_bytes = 0;
 
   explicit BroadcastPlan(const Task& task)
@@ -68,18 +93,26 @@ struct BroadcastPlan {
         depth(stack_depth(task)) {
     const int64_t knob = task.tiles.terms;
     chunk = at_most(knob > 0 ? at_most(knob, 4096) : kChunk, at_least(task.terms, 1));
-    if (!slab.fits(problem)) return;
+    in_place = task.scalar == (sizeof(T) == 4 ? Scalar::Float32 : Scalar::Float64) &&
+               reads_in_place<T>(problem);
+    if (!in_place && !slab.fits(problem)) return;
     split(task);
-    const int64_t elements = kSlabBytes / kSize / channels;
-    slab.size(problem.terms, knob > 0 ? at_most(knob * 16, elements) : elements, kSlabTerms);
-    slab_bytes = aligned(channels * slab.channel_pitch * kSize);
+    int64_t elements = kSlabBytes / kSize / channels;
+    if (knob > 0) elements = at_most(knob * 16, elements);
+    if (in_place) {
+      slab_terms = at_least(at_most(elements, kSlabTerms), kLanes<T>);
+    } else {
+      slab.size(problem.terms, elements, kSlabTerms);
+      slab_terms = slab.most_terms();
+      slab_bytes = aligned(channels * slab.channel_pitch * kSize);
+    }
     left_bytes = aligned(chunk * kRowVectors * kW * kSize);
     partial_bytes = aligned(part_vectors() * kW * part_cols * depth * kSize);
-    table_bytes = aligned((part_cols + slab.most_terms()) * int64_t{sizeof(int32_t)});
+    table_bytes = aligned((part_cols + slab_terms) * int64_t{sizeof(int32_t)});
     step_bytes = aligned(chunk * int64_t{sizeof(Step)});
   }
 
-  bool possible() const { return slab_bytes > 0 && scratch() <= kScratchLimit; }
+  bool possible() const { return slab_terms > 0 && scratch() <= kScratchLimit; }
   int64_t scratch() const { return slab_bytes + left_bytes + partial_bytes + table_bytes + step_bytes; }
 
  private:

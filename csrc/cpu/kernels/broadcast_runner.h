@@ -15,7 +15,7 @@ class BroadcastRunner {
   BroadcastRunner(const Task& task, void* scratch)
       : task_(task), plan_(task), fused_(task.arithmetic.fused) {
     Carver carver(scratch);
-    slab_ = carver.take<T>(plan_.slab_bytes);
+    columns_at_ = slab_ = carver.take<T>(plan_.slab_bytes);
     left_ = carver.take<T>(plan_.left_bytes);
     partials_ = carver.take<T>(plan_.partial_bytes);
     columns_ = carver.take<int32_t>(plan_.table_bytes);
@@ -42,7 +42,8 @@ class BroadcastRunner {
     SlabFiller<T, S> filler(problem, plan_.slab, slab_, terms_);
     RunSteps runs(schedule_of(task_));
     for (int64_t done = 0; done < task_.terms;) {
-      const int64_t n = filler.fill(right, done, first_channel, channels_);
+      const int64_t n = plan_.in_place ? point_at(right, done, first_channel)
+                                       : filler.fill(right, done, first_channel, channels_);
       const int64_t chunks = ceil_div(n, plan_.chunk);
       for (int64_t i = 0; i < chunks; ++i) {
         const int64_t from = i * n / chunks, to = (i + 1) * n / chunks;
@@ -69,13 +70,38 @@ class BroadcastRunner {
   int64_t list_columns() {
     const Digits& radix = plan_.problem.cols;
     const int64_t first = radix.decode(first_col_).d[0];
+    channels_ = cols_;
     for (int64_t c = 0; c < cols_; ++c) {
+      if (plan_.in_place) {
+        columns_[c] = static_cast<int32_t>(c * plan_.problem.right.outer.offset.w[0]);
+        continue;
+      }
       const Digits column = radix.decode(first_col_ + c);
       columns_[c] = static_cast<int32_t>((column.d[0] - first) * plan_.slab.channel_pitch +
                                          plan_.slab.tap_offset(column));
       channels_ = column.d[0] - first + 1;
     }
     return first;
+  }
+
+  /// Where the terms from `first` on lie in the operand itself; returns how many they are.
+  int64_t point_at(const S* right, int64_t first, int64_t first_channel) {
+    const Digits& radix = plan_.problem.terms;
+    const Operand& operand = plan_.problem.right;
+    const int64_t n = at_most(plan_.slab_terms, task_.terms - first);
+    const int64_t origin = operand.term.offset.dot(radix.decode(first));
+    for (int64_t i = 0; i < n;) {
+      const Digits at = radix.decode(first + i);
+      const int64_t place = operand.term.offset.dot(at) - origin;
+      const int64_t end = at_most(n, i + radix.d[3] - at.d[3]);
+      for (int64_t j = i; j < end; ++j) terms_[j] = static_cast<int32_t>(place + j - i);
+      i = end;
+    }
+    if constexpr (__is_same(T, S)) {
+      columns_at_ = right + operand.origin.offset + origin +
+                    first_channel * operand.outer.offset.w[0];
+    }
+    return n;
   }
 
   /// Tile i of a panel's columns: sizes differ by at most one.
@@ -101,7 +127,7 @@ class BroadcastRunner {
   void multiply(const RowPanel& panel, const int32_t* terms, int64_t steps) {
     BroadcastArguments<T> a;
     a.left = left_;
-    a.slab = slab_;
+    a.slab = columns_at_;
     a.terms = terms;
     a.steps = steps_;
     a.step_count = steps;
@@ -176,6 +202,7 @@ class BroadcastRunner {
   const BroadcastPlan<T> plan_;
   const bool fused_;
   T* slab_;
+  const T* columns_at_;  ///< the slab, or the operand
   T* left_;  ///< [term][lane] of a panel
   T* partials_;
   int32_t* columns_;
