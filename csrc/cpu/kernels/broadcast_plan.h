@@ -11,6 +11,7 @@ namespace fpdet::inline FPDET_TARGET::kernels {
 inline constexpr int64_t kSlabBytes = int64_t{3} << 16;     // wanted: half of a second-level cache
 inline constexpr int64_t kPartialBytes = int64_t{3} << 19;  // most bytes of partials
 inline constexpr int64_t kSlabTerms = 2048;                 // most terms of a slab
+inline constexpr int64_t kFewTerms = 128;
 inline constexpr int64_t kBroadcastColumns = 8192;          // most columns of an item
 inline constexpr int64_t kBadPitch = 1024;                  // bytes: lines of columns share sets
 
@@ -100,7 +101,9 @@ struct BroadcastPlan {
     int64_t elements = kSlabBytes / kSize / channels;
     if (knob > 0) elements = at_most(knob * 16, elements);
     if (in_place) {
-      slab_terms = at_least(at_most(elements, kSlabTerms), kLanes<T>);
+      // Partials go to memory and back between slabs.
+      slab_terms = at_most(at_least(elements, knob > 0 ? 1 : kFewTerms), kSlabTerms);
+      slab_terms = ceil_div(task.terms, ceil_div(task.terms, slab_terms));
     } else {
       slab.size(problem.terms, elements, kSlabTerms);
       slab_terms = slab.most_terms();

@@ -56,11 +56,11 @@ class BroadcastRunner {
           } else {
             multiply<false>(panel, terms_ + from, steps);
           }
+          if (done + to == task_.terms) finish(panel);
         }
       }
       done += n;
     }
-    finish();
   }
 
  private:
@@ -140,23 +140,23 @@ class BroadcastRunner {
     }
   }
 
-  void finish() {
-    for (int64_t p = first_panel_; p < last_panel_; ++p) {
-      const RowPanel panel = row_panel(plan_.vectors, p);
-      const int64_t tiles = tiles_of(panel);
-      for (int64_t i = 0; i < tiles; ++i) {
-        const Tile t = tile(i, tiles);
-        if (plan_.problem.out.row.w[0] == 1) {
-          finish_columns(panel, t);
-        } else {
-          finish_rows(panel, t);
-        }
+  void finish(const RowPanel& panel) const {
+    const int64_t tiles = tiles_of(panel);
+    for (int64_t i = 0; i < tiles; ++i) {
+      const Tile t = tile(i, tiles);
+      if (plan_.problem.out.row.w[0] == 1) {
+        finish_columns(panel, t);
+      } else {
+        finish_rows(panel, t);
       }
     }
   }
 
   S* output_of(int64_t column) const {
-    const Digits digits = plan_.problem.cols.decode(first_col_ + column);
+    const Digits& radix = plan_.problem.cols;
+    const int64_t number = first_col_ + column;
+    const Digits digits =
+        plan_.cols == radix.d[0] ? Digits{{number, 0, 0, 0}} : radix.decode(number);
     return static_cast<S*>(task_.out) +
            plan_.problem.out.offset(group_, Digits{{0, 0, 0, 0}}, digits);
   }
@@ -171,10 +171,12 @@ class BroadcastRunner {
       const T* from = partials_of(panel, t.first) + c * panel.vectors * kW;
       S* to = output_of(t.first + c) + first;
       if constexpr (__is_same(T, S)) {
-        std::memcpy(to, from, static_cast<size_t>(rows) * sizeof(T));
-      } else {
-        convert<T, S>(task_, from, rows, to, offsets);
+        if (rows == panel.vectors * kW) {
+          for (int v = 0; v < panel.vectors; ++v) store<T>(to + v * kW, load<T>(from + v * kW));
+          continue;
+        }
       }
+      convert<T, S>(task_, from, rows, to, offsets);
     }
   }
 
