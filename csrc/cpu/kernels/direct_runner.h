@@ -226,6 +226,13 @@ class DirectRunner {
       }
       for (int r = 0; r < tile.rows; ++r) {
         for (int i = 0; i < n; ++i) {
+          if constexpr (__is_same(T, S)) {
+            if (output.col.w[3] == 2 && a.spots[i].lanes == kLanes<T>) {
+              store_apart<T>(out + (r * a.out_row + a.spots[i].out),
+                             kernels::load<T>(stack_ + (r * vectors + i) * kLanes<T>));
+              continue;
+            }
+          }
           convert<T, S>(task_, stack_ + (r * vectors + i) * kLanes<T>, a.spots[i].lanes,
                         out + (r * a.out_row + a.spots[i].out), lane_offsets_);
         }

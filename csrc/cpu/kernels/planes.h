@@ -14,6 +14,7 @@
 namespace fpdet::inline FPDET_TARGET::kernels {
 
 inline constexpr int64_t kMostPhases = 4;  // largest stride that is taken apart
+inline constexpr int64_t kPlaneAhead = 2048;  // elements asked for before they are copied
 
 /// Contractions that read one right operand at the same outputs' steps: the parts of one pass.
 struct Parts {
@@ -196,7 +197,9 @@ class PlaneCopier {
             for (int64_t i1 = 0; i1 < a1.reach + size.x[1]; ++i1, row += a2.length) {
               const int64_t x1 = low1 + a1.phase[p1] + i1 * a1.step;
               if (x0 >= 0 && x0 < operand.extent[0] && x1 >= 0 && x1 < operand.extent[1]) {
-                copy_row(from + x0 * a0.memory + x1 * a1.memory, row);
+                const S* source = from + x0 * a0.memory + x1 * a1.memory;
+                ask_for(source);
+                copy_row(source, row);
               } else {
                 clear_row(row);
               }
@@ -227,10 +230,24 @@ class PlaneCopier {
     for (int64_t i = 0; i < layout_.size(); ++i) planes_[i] = T{0};
   }
 
+  /// What comes a few rows later, other boxes' first rows too, is on its way while this one's sums
+  /// are formed.
+  void ask_for(const S* row) const {
+    constexpr int64_t kLine = 64 / static_cast<int64_t>(sizeof(S));
+    const int64_t n = layout_.axis[2].memory == 1 ? c_.right.extent[2] : 0;
+    for (int64_t i = 0; i < n; i += kLine) __builtin_prefetch(row + kPlaneAhead + i, 0, 2);
+  }
+
   void copy_row(const S* from, T* row) {
     const PlaneAxis& a = layout_.axis[2];
     constexpr int kW = kLanes<T>;
     const int64_t stride = a.step * a.memory;
+    if constexpr (__is_same(T, S)) {
+      if (stride == 2 && a.phases == 2 && inside_[0].end - inside_[0].begin > kW) {
+        copy_two_phases(from, row);
+        return;
+      }
+    }
     for (int64_t p = 0; p < a.phases; ++p, row += layout_.phase_size) {
       const int64_t n = inside_[p].end - inside_[p].begin;
       const S* source = from + inside_[p].x * a.memory;
@@ -249,6 +266,28 @@ class PlaneCopier {
         store<T>(to + i, some_elements<T, S>(source + i * stride, stride, kW));
       }
     }
+  }
+
+  /// Both phases of a stride of two, from one reading.
+  void copy_two_phases(const S* from, T* row) const {
+    constexpr int kW = kLanes<T>;
+    T *even = row, *odd = row + layout_.phase_size;
+    const Inside &first = inside_[0], &second = inside_[1];
+    const int64_t begin = at_least(first.begin, second.begin);
+    const int64_t end = at_most(first.end, second.end);
+    if (first.begin < begin) even[first.begin] = from[first.x];
+    if (second.begin < begin) odd[second.begin] = from[second.x];
+    if (first.end > end) even[end] = from[first.x + 2 * (end - first.begin)];
+    if (second.end > end) odd[end] = from[second.x + 2 * (end - second.begin)];
+    const S* source = from + first.x + 2 * (begin - first.begin);
+    const auto copy = [&](int64_t i) {
+      const Halves<T> halves = take_apart<T>(load<T>(source + 2 * i), load<T>(source + 2 * i + kW));
+      store<T>(even + begin + i, halves.even);
+      store<T>(odd + begin + i, halves.odd);
+    };
+    const int64_t n = end - begin;
+    for (int64_t i = 0; i + kW <= n; i += kW) copy(i);
+    if (n % kW != 0) copy(n - kW);
   }
 
   void clear_row(T* row) {

@@ -265,6 +265,45 @@ FPDET_INLINE V<T> gather(const S* p, int64_t stride, uint32_t mask) {
   return load(lanes);
 }
 
+/// The even and the odd ones of the 2 * kLanes values of a and b.
+template <class T>
+struct Halves {
+  V<T> even, odd;
+};
+template <class T>
+FPDET_INLINE Halves<T> take_apart(V<T> a, V<T> b) {
+#if defined(__AVX2__) && !defined(__AVX512F__)
+  if constexpr (sizeof(T) == 4) {
+    // Pairs that two in-lane shuffles leave in the sequence a, b, a, b.
+    const auto in_sequence = [](__m256 x) {
+      return _mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(x), 0xd8));
+    };
+    return {in_sequence(_mm256_shuffle_ps(a, b, 0x88)), in_sequence(_mm256_shuffle_ps(a, b, 0xdd))};
+  }
+#endif
+  I<T> even, odd;
+  for (int l = 0; l < kLanes<T>; ++l) {
+    even[l] = 2 * l;
+    odd[l] = 2 * l + 1;
+  }
+  return {__builtin_shuffle(a, b, even), __builtin_shuffle(a, b, odd)};
+}
+
+/// p[2 * l] = lane l of x: what lies between is read and written back.
+template <class T>
+FPDET_INLINE void store_apart(T* p, V<T> x) {
+  constexpr int kW = kLanes<T>;
+  // The second vector begins one element early, so that it ends with the last lane.
+  const V<T> a = load<T>(p), b = load<T>(p + kW - 1);
+  I<T> low, high;
+  for (int l = 0; l < kW; ++l) {
+    low[l] = l % 2 == 0 ? kW + l / 2 : l;
+    high[l] = l % 2 == 1 ? kW + kW / 2 + l / 2 : l;
+  }
+  store<T>(p, __builtin_shuffle(a, x, low));
+  store<T>(p + kW - 1, __builtin_shuffle(b, x, high));
+}
+
 /// Lane l is p[l * stride]; nothing before the first lane or past the last one is read.
 template <class T, class S>
 FPDET_INLINE V<T> gather_all(const S* p, int64_t stride) {
