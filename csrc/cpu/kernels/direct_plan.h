@@ -11,6 +11,9 @@ inline constexpr int64_t kPlaneBytes = int64_t{24} << 10;       // wanted: stays
 inline constexpr int64_t kMostPlaneBytes = int64_t{192} << 10;  // before boxes become thin
 inline constexpr int64_t kThinBox = 8;                          // output rows
 
+/// Vectors of partials of one part.
+inline constexpr int64_t kDirectStack = Schedule::kMaxDepth * kDirectSums;
+
 inline constexpr int64_t kMostTerms = int64_t{1} << 14;
 inline constexpr int64_t kMostWeights = int64_t{1} << 16;  // rows x terms
 
@@ -77,7 +80,7 @@ struct DirectSizes {
     planes = aligned(PlaneLayout<T>(Parts(task), box).size() * kSize);
     left = aligned(task.rows * all * kSize);
     bias = aligned(task.rows * kSize);
-    stack = aligned(Schedule::kMaxDepth * kDirectSums * kVectorBytes);
+    stack = aligned(2 * kDirectStack * kVectorBytes);  // of two parts at once
     terms = aligned(all * static_cast<int64_t>(sizeof(int32_t)));
     left_terms = aligned(all * static_cast<int64_t>(sizeof(int64_t)));
     steps = aligned(all * static_cast<int64_t>(sizeof(Step)));

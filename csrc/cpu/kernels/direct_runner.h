@@ -58,6 +58,19 @@ class DirectRunner {
       if (!listed(size)) list_spots(size);
       S* out =
           static_cast<S*>(task_.out) + parts[i].out.offset(at.group, Digits{{0, 0, 0, 0}}, col);
+      if constexpr (__is_same(T, S)) {
+        if (takes_turns(parts, i, at.first, size)) {
+          for (int64_t tile = 0; tile < task_.row_tiles; ++tile) {
+            if (task_.arithmetic.fused) {
+              multiply_in_turn<true>(i, row_tile(task_, tile), size, out);
+            } else {
+              multiply_in_turn<false>(i, row_tile(task_, tile), size, out);
+            }
+          }
+          ++i;
+          continue;
+        }
+      }
       for (int64_t tile = 0; tile < task_.row_tiles; ++tile) {
         if (task_.arithmetic.fused) {
           multiply<true>(parts_[i], row_tile(task_, tile), size, out);
@@ -180,10 +193,7 @@ class DirectRunner {
     }
   }
 
-  template <bool Fused>
-  void multiply(const Part& part, const RowTile& tile, const Box& size, S* out) {
-    const int64_t spots = size.x[0] * size.x[1] * ceil_div(size.x[2], kLanes<T>);
-    const Output& output = task_.problem.out;
+  DirectArguments<T> arguments(const Part& part, const RowTile& tile) const {
     DirectArguments<T> a;
     a.steps = part.steps;
     a.step_count = part.step_count;
@@ -193,7 +203,58 @@ class DirectRunner {
     a.bias = task_.bias == nullptr ? nullptr : bias_ + tile.first;
     a.stack = stack_;
     a.out = nullptr;
-    a.out_row = output.row.w[0];
+    a.out_row = task_.problem.out.row.w[0];
+    a.out_end = 0;
+    return a;
+  }
+
+  /// f(first spot, spots, those of a call) for the spots of a box, a call at a time.
+  template <class F>
+  void for_calls(const RowTile& tile, const Box& size, const F& f) {
+    const int64_t spots = size.x[0] * size.x[1] * ceil_div(size.x[2], kLanes<T>);
+    const int most = direct_vectors(tile.rows);
+    for (int64_t v = 0; v < spots; v += most) {
+      int vectors = most;
+      if (tile.rows <= 2 && spots - v <= most / 2) vectors = most / 2;
+      f(spots - v < vectors ? last_spots(v, spots, vectors) : spots_ + v,
+        static_cast<int>(at_most(spots - v, vectors)), vectors);
+    }
+  }
+
+  /// Whether part i's outputs and the next part's alternate along the last axis.
+  bool takes_turns(const Parts& parts, int64_t i, const Box& first, const Box& size) const {
+    if (i + 1 == parts.count || task_.problem.out.col.w[3] != 2) return false;
+    const Digits& cols = parts[i + 1].cols;
+    const Box next = size_of(Box{{cols.d[1], cols.d[2], cols.d[3]}}, first);
+    return parts[i + 1].out.base == parts[i].out.base + 1 && next.x[0] == size.x[0] &&
+           next.x[1] == size.x[1] && next.x[2] == size.x[2] && 2 * size.x[2] >= kLanes<T>;
+  }
+
+  template <bool Fused>
+  void multiply_in_turn(int64_t i, const RowTile& tile, const Box& size, S* out) {
+    constexpr int kW = kLanes<T>;
+    DirectArguments<T> a = arguments(parts_[i], tile), b = arguments(parts_[i + 1], tile);
+    b.stack += kDirectStack * kW;
+    out += tile.first * a.out_row;
+    for_calls(tile, size, [&](const Spot* spots, int n, int vectors) {
+      a.spots = b.spots = spots;
+      const Direct<T> direct = find_direct<T, Fused>(tile.rows, vectors);
+      direct(a);
+      direct(b);
+      for (int r = 0; r < tile.rows; ++r) {
+        for (int v = 0; v < n; ++v) {
+          const int64_t sums = (r * vectors + v) * kW;
+          store_in_turn<T>(out + (r * a.out_row + spots[v].out), kernels::load<T>(a.stack + sums),
+                           kernels::load<T>(b.stack + sums), spots[v].lanes);
+        }
+      }
+    });
+  }
+
+  template <bool Fused>
+  void multiply(const Part& part, const RowTile& tile, const Box& size, S* out) {
+    const Output& output = task_.problem.out;
+    DirectArguments<T> a = arguments(part, tile);
     out += tile.first * a.out_row;
     if constexpr (__is_same(T, S)) {
       if (output.col.w[3] == 1) a.out = out;
@@ -202,40 +263,33 @@ class DirectRunner {
                        (size.x[0] == 1 || output.col.w[1] == size.x[1] * size.x[2]);
     a.out_end = dense ? size.x[0] * size.x[1] * size.x[2] : 0;
 
-    const int most = direct_vectors(tile.rows);
-    for (int64_t v = 0; v < spots; v += most) {
-      int vectors = most;
-      if (tile.rows <= 2 && spots - v <= most / 2) vectors = most / 2;
-      a.spots = spots_ + v;
-      if (spots - v < vectors) a.spots = last_spots(v, spots, vectors);
+    for_calls(tile, size, [&](const Spot* spots, int n, int vectors) {
+      a.spots = spots;
       find_direct<T, Fused>(tile.rows, vectors)(a);
-      if (a.out != nullptr) continue;
-      const int n = static_cast<int>(at_most(spots - v, vectors));
-      if constexpr (sizeof(T) == 4 && sizeof(S) == 2) {
-        if (output.col.w[3] == 1) {
-          with_rounding(task_.arithmetic.rounding, [&]<Rounding R>() {
-            if constexpr (is_hardware(R)) {
-              for (int r = 0; r < tile.rows; ++r) {
-                put_spots<R>(stack_ + r * vectors * kLanes<T>, n, a.spots, out + r * a.out_row,
-                             a.out_end);
-              }
-            }
-          });
-          continue;
-        }
-      }
-      for (int r = 0; r < tile.rows; ++r) {
-        for (int i = 0; i < n; ++i) {
-          if constexpr (__is_same(T, S)) {
-            if (output.col.w[3] == 2 && a.spots[i].lanes == kLanes<T>) {
-              store_apart<T>(out + (r * a.out_row + a.spots[i].out),
-                             kernels::load<T>(stack_ + (r * vectors + i) * kLanes<T>));
-              continue;
+      if (a.out == nullptr) put(tile, spots, n, vectors, out, a.out_end);
+    });
+  }
+
+  /// Writes sums that are not elements as they are, or do not lie side by side.
+  void put(const RowTile& tile, const Spot* spots, int n, int vectors, S* out, int64_t end) {
+    const Output& output = task_.problem.out;
+    const int64_t out_row = output.row.w[0];
+    if constexpr (sizeof(T) == 4 && sizeof(S) == 2) {
+      if (output.col.w[3] == 1) {
+        with_rounding(task_.arithmetic.rounding, [&]<Rounding R>() {
+          if constexpr (is_hardware(R)) {
+            for (int r = 0; r < tile.rows; ++r) {
+              put_spots<R>(stack_ + r * vectors * kLanes<T>, n, spots, out + r * out_row, end);
             }
           }
-          convert<T, S>(task_, stack_ + (r * vectors + i) * kLanes<T>, a.spots[i].lanes,
-                        out + (r * a.out_row + a.spots[i].out), lane_offsets_);
-        }
+        });
+        return;
+      }
+    }
+    for (int r = 0; r < tile.rows; ++r) {
+      for (int i = 0; i < n; ++i) {
+        convert<T, S>(task_, stack_ + (r * vectors + i) * kLanes<T>, spots[i].lanes,
+                      out + (r * out_row + spots[i].out), lane_offsets_);
       }
     }
   }

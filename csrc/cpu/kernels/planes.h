@@ -199,7 +199,7 @@ class PlaneCopier {
               if (x0 >= 0 && x0 < operand.extent[0] && x1 >= 0 && x1 < operand.extent[1]) {
                 const S* source = from + x0 * a0.memory + x1 * a1.memory;
                 ask_for(source);
-                copy_row(source, row);
+                copy_row(source, row, x1 + 1 < operand.extent[1]);
               } else {
                 clear_row(row);
               }
@@ -238,7 +238,8 @@ class PlaneCopier {
     for (int64_t i = 0; i < n; i += kLine) __builtin_prefetch(row + kPlaneAhead + i, 0, 2);
   }
 
-  void copy_row(const S* from, T* row) {
+  /// `followed`: another row of the operand comes after this one.
+  void copy_row(const S* from, T* row, bool followed) {
     const PlaneAxis& a = layout_.axis[2];
     constexpr int kW = kLanes<T>;
     const int64_t stride = a.step * a.memory;
@@ -254,7 +255,7 @@ class PlaneCopier {
       T* to = row + inside_[p].begin;
       if (n < kW) {
         // What this vector writes beyond the row is a zero where zeros are, or is written later.
-        if (n > 0) store<T>(to, some_elements<T, S>(source, stride, n));
+        if (n > 0) store<T>(to, short_row(source, stride, n, followed));
         continue;
       }
       int64_t i = 0;
@@ -266,6 +267,20 @@ class PlaneCopier {
         store<T>(to + i, some_elements<T, S>(source + i * stride, stride, kW));
       }
     }
+  }
+
+  V<T> short_row(const S* source, int64_t stride, int64_t n, bool followed) const {
+    constexpr int kW = kLanes<T>;
+    if constexpr (__is_same(T, S)) {
+      if (followed && stride == 1 && layout_.axis[1].memory + n >= kW) {
+        const auto lane = static_cast<typename Lanes<T>::Index>(n);
+        I<T> numbers;
+        for (int l = 0; l < kW; ++l) numbers[l] = l;
+        const I<T> inside = numbers < lane;
+        return reinterpret_cast<V<T>>(reinterpret_cast<I<T>>(load<T>(source)) & inside);
+      }
+    }
+    return some_elements<T, S>(source, stride, n);
   }
 
   /// Both phases of a stride of two, from one reading.

@@ -289,19 +289,26 @@ FPDET_INLINE Halves<T> take_apart(V<T> a, V<T> b) {
   return {__builtin_shuffle(a, b, even), __builtin_shuffle(a, b, odd)};
 }
 
-/// p[2 * l] = lane l of x: what lies between is read and written back.
+/// Stores a[0], b[0], a[1], b[1], ..., so many lanes of each (at least half of them).
 template <class T>
-FPDET_INLINE void store_apart(T* p, V<T> x) {
+FPDET_INLINE void store_in_turn(T* p, V<T> a, V<T> b, int lanes) {
   constexpr int kW = kLanes<T>;
-  // The second vector begins one element early, so that it ends with the last lane.
-  const V<T> a = load<T>(p), b = load<T>(p + kW - 1);
   I<T> low, high;
   for (int l = 0; l < kW; ++l) {
-    low[l] = l % 2 == 0 ? kW + l / 2 : l;
-    high[l] = l % 2 == 1 ? kW + kW / 2 + l / 2 : l;
+    low[l] = l / 2 + (l % 2) * kW;
+    high[l] = low[l] + kW / 2;
   }
-  store<T>(p, __builtin_shuffle(a, x, low));
-  store<T>(p + kW - 1, __builtin_shuffle(b, x, high));
+  const V<T> x = __builtin_shuffle(a, b, low), y = __builtin_shuffle(a, b, high);
+  store<T>(p, x);
+  if (lanes == kW) {
+    store<T>(p + kW, y);
+    return;
+  }
+  T all[2 * kW];
+  store<T>(all, x);
+  store<T>(all + kW, y);
+  const int last = 2 * lanes - kW;
+  store<T>(p + last, load<T>(all + last));
 }
 
 /// Lane l is p[l * stride]; nothing before the first lane or past the last one is read.
