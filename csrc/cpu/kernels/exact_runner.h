@@ -147,7 +147,7 @@ class ExactRunner {
       data[r] = static_cast<S*>(task_.out) +
                 task_.problem.out.row.dot(task_.problem.rows.decode(tile.first + r));
     }
-    int64_t settled = 0;
+    int64_t settled[2] = {0, 0};  // by the first stage, by the second
     for (int64_t p = 0; p < panels_; ++p) {
       const int64_t first = p * kPanel<T>;
       const int n = static_cast<int>(at_most(cols_ - first, kPanel<T>));
@@ -158,13 +158,17 @@ class ExactRunner {
         S results[kPanel<T>];
         bool done = false;
         if constexpr (__is_same(S, float)) {
-          if (hardware && n == kPanel<T> && inexact[r].covers(bounds_.ratio[p])) {
+          if (hardware && n == kPanel<T>) {
             float* place = neighbours ? data[r] + to[0] : results;
-            done = settle_inexact<kPanel<T>>(inexact[r], sums, bounds_.norm + first, place);
+            const bool inexact_all = inexact[r].covers(bounds_.ratio[p]);
+            done = inexact_all
+                       ? settle_inexact<kPanel<T>>(inexact[r], sums, bounds_.norm + first, place)
+                       : settle_exact<kPanel<T>>(rows[r], biased, sums, bounds_.norm + first,
+                                                 bounds_.quantum + first, place);
+            settled[inexact_all] += done ? n : 0;
           }
         }
         if (done) {
-          settled += n;
           if (neighbours) continue;
         } else {
           settle_panel(tile, r, rows[r], biased ? bias + r : nullptr, sums, first, n, first_col,
@@ -177,7 +181,8 @@ class ExactRunner {
         }
       }
     }
-    settler_.count(1, settled);
+    settler_.count(0, settled[0]);
+    settler_.count(1, settled[1]);
   }
 
   __attribute__((noinline)) void settle_panel(const RowTile& tile, int r, const RowBounds& row,

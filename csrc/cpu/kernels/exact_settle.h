@@ -144,6 +144,31 @@ FPDET_INLINE bool settle_inexact(const InexactTest& t, const double* sums, const
   return lanes_of(settled) == (uint32_t{1} << kW) - 1;
 }
 
+/// Stage 1 of a row's outputs; whether it settles all lanes.
+template <int Count>
+FPDET_INLINE bool settle_exact(const RowBounds& row, bool has_bias, const double* sums,
+                               const double* norm, const double* quantum, float* results) {
+  constexpr int kW = kLanes<double>;
+  typedef float Narrow __attribute__((vector_size(kVectorBytes / 2)));
+  I<double> settled = ~I<double>{};
+#pragma GCC unroll 4
+  for (int at = 0; at < Count; at += kW) {
+    V<double> sum = load<double>(sums + at);
+    if (has_bias) sum = sum + broadcast<double>(row.bias);
+    const V<double> terms =
+        magnitude_bound(broadcast<double>(row.norm), load<double>(norm + at), row.bias_magnitude);
+    const V<double> products = broadcast<double>(row.quantum) * load<double>(quantum + at);
+    // Signs of zeros are another's business. An unknown quantum is NaN, which compares false, and
+    // what is not finite has an infinite bound: above any quantum but that of zeros alone.
+    settled &= (terms <= products * kExactSteps) &
+               (terms <= broadcast<double>(row.bias_quantum) * kExactSteps) &
+               (terms < __builtin_inf()) & (sum != 0.0);
+    const Narrow rounded = __builtin_convertvector(sum, Narrow);
+    std::memcpy(results + at, &rounded, sizeof rounded);
+  }
+  return lanes_of(settled) == (uint32_t{1} << kW) - 1;
+}
+
 /// To any element under any rounding; random(lane) gives the random bits of a stochastic one.
 template <class S, class Random>
 PanelLanes settle_in_software(const PanelTest& t, int count, const Arithmetic& arithmetic,

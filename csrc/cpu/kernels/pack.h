@@ -219,6 +219,9 @@ class Packer {
     for (int i = 0; i < kAxes; ++i) extent_.x[i] = unsafe.axis[i] ? operand.extent[i] : 1;
   }
 
+  /// The same operand's elements elsewhere.
+  void move_to(const S* data) { data_ = data; }
+
   /// To be called before pack() whenever the content of a list has changed.
   void lists_changed() { prepared_ = ranged_ = false; }
 

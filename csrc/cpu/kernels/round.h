@@ -6,6 +6,7 @@
 #include "elementwise_task.h"
 #include "lanes.h"
 #include "random_lanes.h"
+#include "round_float16.h"
 
 namespace fpdet::inline FPDET_TARGET::kernels {
 
@@ -58,6 +59,9 @@ template <class Layout, Rounding R, bool Shrinks, class S>
 }
 
 inline void run_round(const RoundTask& task, int64_t begin, int64_t end) {
+#if defined(__F16C__)
+  if (rounds_to_float16(task)) return round_float16_run(task, begin, end);
+#endif
   const EnvironmentGuard guard(Rounding::NearestEven);
   with_scalar(task.scalar, [&]<class S>(S) {
     if (task.wide) {

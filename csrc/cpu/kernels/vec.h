@@ -70,7 +70,22 @@ FPDET_INLINE void store_first(T* p, V<T> v, int lanes) {
     _mm512_mask_storeu_pd(p, static_cast<__mmask8>((1u << lanes) - 1u), v);
   }
 #else
-  for (int l = 0; l < lanes; ++l) p[l] = v[l];
+  // Halves, quarters and so on of the vector, each where a bit of `lanes` is set.
+  T all[kLanes<T>];
+  store<T>(all, v);
+  int done = 0;
+  const auto some = [&]<int N>() {
+    if constexpr (N <= kLanes<T>) {
+      if ((lanes & N) != 0) {
+        std::memcpy(p + done, all + done, N * sizeof(T));
+        done += N;
+      }
+    }
+  };
+  some.template operator()<8>();
+  some.template operator()<4>();
+  some.template operator()<2>();
+  some.template operator()<1>();
 #endif
 }
 
