@@ -15,6 +15,7 @@ template <class T, class S>
   constexpr int N = Ops::kLanes;
   const Ops ops(task.arithmetic, task.conversion);
   const auto k = task.coefficients.convert([](double c) { return Ops::coefficient(c); });
+  constexpr int64_t kAhead = 4096 / static_cast<int64_t>(sizeof(S));
   S* p = static_cast<S*>(at.parameter);
   const S* g = static_cast<const S*>(at.gradient);
   S* b = static_cast<S*>(at.buffer);
@@ -28,6 +29,14 @@ template <class T, class S>
   };
   int64_t i = begin;
   if (b != nullptr) {
+    // Three streams in, two of them out again: asked for ahead, more of them are on their way.
+    for (; i + kAhead + 2 * N <= end; i += 2 * N) {
+      __builtin_prefetch(p + i + kAhead, 1, 3);
+      __builtin_prefetch(g + i + kAhead, 0, 3);
+      __builtin_prefetch(b + i + kAhead, 1, 3);
+      step(p + i, g + i, b + i);
+      step(p + i + N, g + i + N, b + i + N);
+    }
     for (; i + N <= end; i += N) step(p + i, g + i, b + i);
   } else {
     for (; i + N <= end; i += N) step(p + i, g + i, nullptr);
