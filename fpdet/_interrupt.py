@@ -16,8 +16,11 @@ def call(op, *args):
         KeyboardInterrupt: SIGINT ended the op early; its result is lost, nothing is half-written.
         torch.OutOfMemoryError: no memory for the result or for the work.
     """
-    if torch.compiler.is_compiling():
-        return op(*args)
+    return op(*args) if torch.compiler.is_compiling() else eager_call(op, *args)
+
+
+def eager_call(op, *args):
+    """`call`, where nothing is being compiled."""
     try:
         result = op(*args)
     except RuntimeError as error:
