@@ -16,19 +16,21 @@ def call(op, *args):
         KeyboardInterrupt: SIGINT ended the op early; its result is lost, nothing is half-written.
         torch.OutOfMemoryError: no memory for the result or for the work.
     """
-    return op(*args) if torch.compiler.is_compiling() else eager_call(op, *args)
-
-
-def eager_call(op, *args):
-    """`call`, where nothing is being compiled."""
+    if torch.compiler.is_compiling():
+        return op(*args)
     try:
         result = op(*args)
     except RuntimeError as error:
-        if MESSAGE in str(error):
-            raise KeyboardInterrupt from None
-        if OUT_OF_MEMORY in str(error):
-            raise torch.OutOfMemoryError(str(error)) from None
-        raise
+        raise typed(error) from None
     if tape is not None:
         tape.note(op, args, result)
     return result
+
+
+def typed(error):
+    """What a RuntimeError of an op is in Python: itself, if no other type says more."""
+    if MESSAGE in str(error):
+        return KeyboardInterrupt()
+    if OUT_OF_MEMORY in str(error):
+        return torch.OutOfMemoryError(str(error))
+    return error

@@ -19,10 +19,11 @@ import torch
 
 from fpdet import _library, _partials  # noqa: F401  (registers the C++ ops)
 from fpdet._check import unwatched
-from fpdet._interrupt import call, eager_call
+from fpdet._interrupt import call, typed
 
 ops = torch.ops.fpdet
-_plain_forward_op, _plain_gradients_op = ops.convolution_forward.default, ops.convolution_gradients.default
+# What calling an OpOverload calls: its frame is a part of a small call that counts.
+_plain_forward, _plain_gradients = ops.convolution_forward.default._op, ops.convolution_gradients.default._op
 _definitions = torch.library.Library("fpdet", "FRAGMENT")
 
 FORWARD, GRAD_INPUT, GRAD_WEIGHT, GRAD_BIAS, ADD = 0, 1, 2, 3, 4
@@ -161,24 +162,29 @@ def _gradients(slot, grad, first, second, mask, geometry, arithmetic, draw, base
     return results
 
 
-def _plain_gradients(slot, grad, first, second, mask, geometry, arithmetic, draw, base_tag, batch_offset):
+def _gradients_at_once(slot, grad, first, second, mask, geometry, arithmetic, draw, base_tag, batch_offset):
     """What `_gradients` gives, by one op that has no derivative and that nothing above autograd sees."""
-    found = eager_call(
-        _plain_gradients_op,
-        grad,
-        first,
-        second,
-        slot == "input",
-        geometry,
-        *mask,
-        arithmetic_of_pass(arithmetic, GRAD_INPUT),
-        arithmetic_of_pass(arithmetic, GRAD_WEIGHT),
-        draw,
-        base_tag + GRAD_INPUT,
-        base_tag + GRAD_WEIGHT,
-        base_tag + GRAD_BIAS,
-        batch_offset,
-    )
+    one = SEPARATOR not in arithmetic
+    try:
+        found = _plain_gradients(
+            grad,
+            first,
+            second,
+            slot == "input",
+            geometry.flat,
+            mask[0],
+            mask[1],
+            mask[2],
+            arithmetic if one else arithmetic_of_pass(arithmetic, GRAD_INPUT),
+            arithmetic if one else arithmetic_of_pass(arithmetic, GRAD_WEIGHT),
+            draw,
+            base_tag + GRAD_INPUT,
+            base_tag + GRAD_WEIGHT,
+            base_tag + GRAD_BIAS,
+            batch_offset,
+        )
+    except RuntimeError as error:
+        raise typed(error) from None
     if len(found) == 3:
         return found
     found.reverse()
@@ -230,8 +236,7 @@ def _setup_pass(ctx, inputs, output):
 
 
 def _keep(ctx, first, second, has_bias, geometry, arithmetic, draw, tag, batch_offset):
-    ctx.bias, ctx.geometry, ctx.arithmetic = has_bias, geometry, arithmetic
-    ctx.base_tag, ctx.batch_offset = 64 * tag, batch_offset
+    ctx.kept = (has_bias, geometry, arithmetic, 64 * tag, batch_offset)
     ctx.save_for_backward(first, second, draw)
     ctx.set_materialize_grads(False)
 
@@ -250,21 +255,21 @@ def _derivative(ctx, slot, grad):
 def _unsettled(ctx, slot, grad, plain):
     first, second, draw = ctx.saved_tensors
     needed = ctx.needs_input_grad
-    mask = [needed[0], needed[1], ctx.bias and needed[2]]
-    rest = (ctx.arithmetic, draw, ctx.base_tag, ctx.batch_offset)
+    has_bias, geometry, arithmetic, base_tag, batch_offset = ctx.kept
+    mask = [needed[0], needed[1], has_bias and needed[2]]
+    if plain and not torch.is_grad_enabled():
+        return _gradients_at_once(slot, grad, first, second, mask, geometry, arithmetic, draw, base_tag, batch_offset)
+    attributes, rest = geometry.attributes[:4], (arithmetic, draw, base_tag, batch_offset)
     if torch.is_grad_enabled():
-        attributes = ctx.geometry.attributes[:4]
         results = ops.convolution_backward.default(grad, first, second, slot, *attributes, mask, *rest)
         return [result if wanted else None for result, wanted in zip(results, mask, strict=True)]
-    if plain:
-        return _plain_gradients(slot, grad, first, second, mask, ctx.geometry.flat, *rest)
-    return _gradients(slot, grad, first, second, mask, ctx.geometry.attributes[:4], *rest)
+    return _gradients(slot, grad, first, second, mask, attributes, *rest)
 
 
 def _pass_derivative(slot):
     def backward(ctx, grad):
         gradients = _derivative(ctx, slot, grad)
-        return (*gradients, *(None,) * 9) if ctx.bias else (*gradients[:2], *(None,) * 8)
+        return (*gradients, *(None,) * 9) if ctx.kept[0] else (*gradients[:2], *(None,) * 8)
 
     return backward
 
@@ -280,7 +285,8 @@ class Pass(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx, grad):
-        return (*_derivative(ctx, ctx.slot, grad), None, None, None)
+        first, second, bias = _derivative(ctx, ctx.slot, grad)
+        return first, second, bias, None, None, None
 
 
 def _kernel(slot, first, second, bias, geometry, arithmetic, draw, tag, batch_offset):
@@ -289,9 +295,10 @@ def _kernel(slot, first, second, bias, geometry, arithmetic, draw, tag, batch_of
     if torch._C._len_torch_dispatch_stack():  # modes are shown the op that compiled code has
         with torch._C._AutoDispatchBelowAutograd():
             return call(_op(slot, text), first, second, bias, *geometry.attributes, text, draw, tag, batch_offset)
-    return eager_call(
-        _plain_forward_op, first, second, bias, slot == "input", geometry.flat, text, draw, tag, batch_offset
-    )
+    try:
+        return _plain_forward(first, second, bias, slot == "input", geometry.flat, text, draw, tag, batch_offset)
+    except RuntimeError as error:
+        raise typed(error) from None
 
 
 def forward_pass(slot, first, second, bias, geometry, *numbers, plain):
