@@ -165,23 +165,16 @@ def _gradients(slot, grad, first, second, mask, geometry, arithmetic, draw, base
 def _gradients_at_once(slot, grad, first, second, mask, geometry, arithmetic, draw, base_tag, batch_offset):
     """What `_gradients` gives, by one op that has no derivative and that nothing above autograd sees."""
     one = SEPARATOR not in arithmetic
+    tags = base_tag + GRAD_INPUT, base_tag + GRAD_WEIGHT, base_tag + GRAD_BIAS
     try:
         found = _plain_gradients(
             grad,
             first,
             second,
-            slot == "input",
-            geometry.flat,
-            mask[0],
-            mask[1],
-            mask[2],
+            (slot == "input", *mask, *tags, batch_offset, *geometry.flat),
             arithmetic if one else arithmetic_of_pass(arithmetic, GRAD_INPUT),
             arithmetic if one else arithmetic_of_pass(arithmetic, GRAD_WEIGHT),
             draw,
-            base_tag + GRAD_INPUT,
-            base_tag + GRAD_WEIGHT,
-            base_tag + GRAD_BIAS,
-            batch_offset,
         )
     except RuntimeError as error:
         raise typed(error) from None
@@ -199,14 +192,15 @@ def _backward(
     return tuple(grad.new_empty(0) if result is None else result for result in results)
 
 
-def _fake_plain_forward(input, weight, bias, transposed, geometry, *_):
+def _fake_plain_forward(input, weight, bias, numbers, *_):
+    transposed, _tag, _offset, *geometry = numbers
     spatial = input.dim() - 2
     channels = weight.shape[1] * geometry[3 * spatial] if transposed else weight.shape[0]
     return _empty((input.shape[0], channels, *geometry[3 * spatial + 1 :]), input, weight)
 
 
-def _fake_plain_gradients(grad, input, weight, transposed, geometry, of_input, of_weight, of_bias, *_):
-    wanted = (of_input, of_weight, of_bias)
+def _fake_plain_gradients(grad, input, weight, numbers, *_):
+    wanted = numbers[1:4]
     results = _fake_backward(grad, input, weight, None, None, None, None, None, wanted)
     return [result for result, needed in zip(results, wanted, strict=True) if needed]
 
@@ -296,7 +290,8 @@ def _kernel(slot, first, second, bias, geometry, arithmetic, draw, tag, batch_of
         with torch._C._AutoDispatchBelowAutograd():
             return call(_op(slot, text), first, second, bias, *geometry.attributes, text, draw, tag, batch_offset)
     try:
-        return _plain_forward(first, second, bias, slot == "input", geometry.flat, text, draw, tag, batch_offset)
+        numbers = (slot == "input", tag, batch_offset, *geometry.flat)
+        return _plain_forward(first, second, bias, numbers, text, draw)
     except RuntimeError as error:
         raise typed(error) from None
 

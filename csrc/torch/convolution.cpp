@@ -5,6 +5,7 @@
 #include <torch/csrc/stable/ops.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "../core/conv.h"
 #include "../cuda/ops.h"
@@ -262,55 +263,64 @@ Tensor channel_sum(const Tensor& grad_output, std::string arithmetic, std::optio
   return channel_pass(grad_output, arithmetic, {draw, pass_tag, 0});
 }
 
-// For plain eager calls, of which a good part is the way of their arguments from Python: fewer of
-// them. `geometry`: stride, padding, dilation, groups, spatial size of the result of forward.
+// For plain eager calls, of which a good part is the way of their arguments from Python: all
+// numbers in one list. It ends with stride, padding, dilation, groups and the spatial size of
+// forward's result.
 
-struct Geometry {
+struct Numbers {
+  const int64_t* first;  ///< those before the geometry
   Attributes attributes;
   Ints size;
 
-  Geometry(const Sizes& list, const Tensor& tensor) {
+  Numbers(const Sizes& list, size_t count, const Tensor& tensor) : first(list.data()) {
     const size_t spatial = spatial_sizes(tensor).size();
-    STD_TORCH_CHECK(list.size() == 4 * spatial + 1, "fpdet: geometry: expected ", 4 * spatial + 1,
-                    " values for ", spatial, " spatial dimensions, got ", list.size());
-    const auto part = [&](size_t begin) { return Ints(list.data() + begin, spatial); };
-    attributes = {part(0), part(spatial), part(2 * spatial), list[3 * spatial]};
-    size = part(3 * spatial + 1);
+    const size_t expected = count + 4 * spatial + 1;
+    STD_TORCH_CHECK(list.size() == expected, "fpdet: numbers: expected ", expected, " for ",
+                    spatial, " spatial dimensions, got ", list.size());
+    const int64_t* at = first + count;
+    const auto axes = [&] { return Ints(std::exchange(at, at + spatial), spatial); };
+    attributes.stride = axes();
+    attributes.padding = axes();
+    attributes.dilation = axes();
+    attributes.groups = *at++;
+    size = axes();
   }
 };
 
-/// Forward of a convolution, or of a transposed one.
+/// Forward. numbers: whether it is a transposed convolution, pass tag, batch offset, geometry.
 Tensor convolution_forward(const Tensor& input, const Tensor& weight, std::optional<Tensor> bias,
-                           bool transposed, Sizes geometry, std::string arithmetic,
-                           std::optional<Tensor> draw, int64_t pass_tag, int64_t batch_offset) {
-  const Geometry g(geometry, input);
-  const auto pass = transposed ? input_pass : output_pass;
-  return pass(input, weight, bias, g.attributes, g.size, arithmetic,
-              {draw, pass_tag, batch_offset});
+                           Sizes numbers, std::string arithmetic, std::optional<Tensor> draw) {
+  const Numbers n(numbers, 3, input);
+  const auto pass = n.first[0] != 0 ? input_pass : output_pass;
+  return pass(input, weight, bias, n.attributes, n.size, arithmetic,
+              {draw, n.first[1], n.first[2]});
 }
 
-/// Those of its three gradients that are wanted: of input, weight and bias. One call from Python
-/// for what are up to three ops.
+/// Those of its three gradients that are wanted, of up to three ops by one call. numbers: whether
+/// it is a transposed convolution; whether the gradients of input, weight and bias are wanted; their
+/// pass tags; batch offset, geometry.
 std::vector<Tensor> convolution_gradients(const Tensor& grad, const Tensor& input,
-                                          const Tensor& weight, bool transposed, Sizes geometry,
-                                          bool of_input, bool of_weight, bool of_bias,
+                                          const Tensor& weight, Sizes numbers,
                                           std::string grad_input, std::string grad_weight,
-                                          std::optional<Tensor> draw, int64_t input_tag,
-                                          int64_t weight_tag, int64_t bias_tag,
-                                          int64_t batch_offset) {
-  const Geometry g(geometry, grad);
+                                          std::optional<Tensor> draw) {
+  const Numbers n(numbers, 8, grad);
+  const bool transposed = n.first[0] != 0;
+  const int64_t* wanted = n.first + 1;
+  const int64_t* tags = n.first + 4;
+  const int64_t batch_offset = n.first[7];
   std::vector<Tensor> gradients;
-  if (of_input) {
+  gradients.reserve(3);
+  if (wanted[0]) {
     const auto pass = transposed ? output_pass : input_pass;
-    gradients.push_back(pass(grad, weight, std::nullopt, g.attributes, spatial_sizes(input),
-                             grad_input, {draw, input_tag, batch_offset}));
+    gradients.push_back(pass(grad, weight, std::nullopt, n.attributes, spatial_sizes(input),
+                             grad_input, {draw, tags[0], batch_offset}));
   }
-  if (of_weight) {
+  if (wanted[1]) {
     gradients.push_back(weight_pass(transposed ? input : grad, transposed ? grad : input,
-                                    g.attributes, spatial_sizes(weight), grad_weight,
-                                    {draw, weight_tag, 0}));
+                                    n.attributes, spatial_sizes(weight), grad_weight,
+                                    {draw, tags[1], 0}));
   }
-  if (of_bias) gradients.push_back(channel_pass(grad, grad_weight, {draw, bias_tag, 0}));
+  if (wanted[2]) gradients.push_back(channel_pass(grad, grad_weight, {draw, tags[2], 0}));
   return gradients;
 }
 

@@ -18,13 +18,11 @@ STABLE_TORCH_LIBRARY(fpdet, m) {
       "int[] dilation, int groups, int[] kernel_size, str arithmetic, Tensor? draw, int pass_tag) "
       "-> Tensor");
   m.def(
-      "convolution_forward(Tensor input, Tensor weight, Tensor? bias, bool transposed, "
-      "int[] geometry, str arithmetic, Tensor? draw, int pass_tag, int batch_offset) -> Tensor");
+      "convolution_forward(Tensor input, Tensor weight, Tensor? bias, int[] numbers, "
+      "str arithmetic, Tensor? draw) -> Tensor");
   m.def(
-      "convolution_gradients(Tensor grad, Tensor input, Tensor weight, bool transposed, "
-      "int[] geometry, bool of_input, bool of_weight, bool of_bias, str grad_input, "
-      "str grad_weight, Tensor? draw, int input_tag, int weight_tag, int bias_tag, "
-      "int batch_offset) -> Tensor[]");
+      "convolution_gradients(Tensor grad, Tensor input, Tensor weight, int[] numbers, "
+      "str grad_input, str grad_weight, Tensor? draw) -> Tensor[]");
   m.def("channel_sum(Tensor grad_output, str arithmetic, Tensor? draw, int pass_tag) -> Tensor");
   m.def("add(Tensor a, Tensor b, str arithmetic, Tensor? draw, int pass_tag) -> Tensor");
   m.def(
