@@ -136,9 +136,8 @@ Tensor output_pass(const Tensor& input, const Tensor& weight, const std::optiona
                    const Drawn& drawn) {
   check_operands(input, "input", weight, "weight");
   const int64_t out_channels = weight.size(0);
-  const ConvShape shape =
-      shape_from(attributes, input.size(0), input.size(1), out_channels, spatial_sizes(input),
-                 spatial_sizes(weight), output_size);
+  const ConvShape shape = shape_from(attributes, input.size(0), input.size(1), out_channels,
+                                     spatial_sizes(input), spatial_sizes(weight), output_size);
   STD_TORCH_CHECK(weight.size(1) == shape.in_channels, "fpdet: weight: expected ",
                   shape.in_channels, " input channels per group, got ", weight.size(1));
   const Tensor result = new_result(input, result_sizes(input.size(0), out_channels, output_size),
@@ -160,9 +159,8 @@ Tensor input_pass(const Tensor& grad_output, const Tensor& weight,
                   const std::string& arithmetic, const Drawn& drawn) {
   check_operands(grad_output, "grad_output", weight, "weight");
   const int64_t in_channels = weight.size(1) * attributes.groups;
-  const ConvShape shape =
-      shape_from(attributes, grad_output.size(0), in_channels, weight.size(0), input_size,
-                 spatial_sizes(weight), spatial_sizes(grad_output));
+  const ConvShape shape = shape_from(attributes, grad_output.size(0), in_channels, weight.size(0),
+                                     input_size, spatial_sizes(weight), spatial_sizes(grad_output));
   STD_TORCH_CHECK(grad_output.size(1) == weight.size(0), "fpdet: grad_output: expected ",
                   weight.size(0), " channels as weight has, got ", grad_output.size(1));
   const Tensor result =
@@ -191,17 +189,15 @@ Tensor weight_pass(const Tensor& grad_output, const Tensor& input, const Attribu
   check_operands(grad_output, "grad_output", input, "input");
   STD_TORCH_CHECK(grad_output.size(0) == input.size(0), "fpdet: input: expected ",
                   grad_output.size(0), " samples as grad_output has, got ", input.size(0));
-  const ConvShape shape =
-      shape_from(attributes, input.size(0), input.size(1), grad_output.size(1),
-                 spatial_sizes(input), kernel_size, spatial_sizes(grad_output));
+  const ConvShape shape = shape_from(attributes, input.size(0), input.size(1), grad_output.size(1),
+                                     spatial_sizes(input), kernel_size, spatial_sizes(grad_output));
   const Tensor result =
       new_result(input, result_sizes(grad_output.size(1), shape.in_channels, kernel_size),
                  is_channels_last(input) || is_channels_last(grad_output));
-  auto call =
-      call_for(grad_weight_contraction(shape, strides_of(grad_output), strides_of(input),
-                                       strides_of(result)),
-               arithmetic_from(arithmetic), drawn.draw, drawn.pass_tag, drawn.batch_offset,
-               scalar_of(input, "input"), &result);
+  auto call = call_for(grad_weight_contraction(shape, strides_of(grad_output), strides_of(input),
+                                               strides_of(result)),
+                       arithmetic_from(arithmetic), drawn.draw, drawn.pass_tag, drawn.batch_offset,
+                       scalar_of(input, "input"), &result);
   call.left = grad_output.const_data_ptr();
   call.right = input.const_data_ptr();
   call.out = result.mutable_data_ptr();
@@ -222,8 +218,8 @@ Tensor channel_pass(const Tensor& grad_output, const std::string& arithmetic, co
   const Tensor result = new_result(grad_output, {shape.out_channels}, false);
   // Fused or not, nothing but the additions is rounded: the terms are not products.
   auto call = call_for(channel_sum_contraction(shape, strides_of(grad_output), 1),
-                       arithmetic_from(arithmetic), drawn.draw, drawn.pass_tag,
-                       drawn.batch_offset, scalar, &result);
+                       arithmetic_from(arithmetic), drawn.draw, drawn.pass_tag, drawn.batch_offset,
+                       scalar, &result);
   call.left = one_of(scalar);
   call.right = grad_output.const_data_ptr();
   call.out = result.mutable_data_ptr();
@@ -297,8 +293,8 @@ Tensor convolution_forward(const Tensor& input, const Tensor& weight, std::optio
 }
 
 /// Those of its three gradients that are wanted, of up to three ops by one call. numbers: whether
-/// it is a transposed convolution; whether the gradients of input, weight and bias are wanted; their
-/// pass tags; batch offset, geometry.
+/// it is a transposed convolution; whether the gradients of input, weight and bias are wanted;
+/// their pass tags; batch offset, geometry.
 std::vector<Tensor> convolution_gradients(const Tensor& grad, const Tensor& input,
                                           const Tensor& weight, Sizes numbers,
                                           std::string grad_input, std::string grad_weight,
