@@ -23,17 +23,16 @@ def unwatched():
 
 def plain(input, weight, bias):
     """Whether `tensors` accepts these and only eager autograd stands between them and a CPU kernel."""
-    if not unwatched() or forward_ad._current_level >= 0 or torch.is_autocast_enabled("cpu"):
+    # Autocast of any device: to ask for one takes longer than all else here.
+    if not unwatched() or forward_ad._current_level >= 0 or torch._C._is_any_autocast_enabled():
         return False
+    if type(input) not in _EXACT_TYPES or input.dtype not in _PLAIN:
+        return False
+    dtype = input.dtype
     for tensor in (input, weight) if bias is None else (input, weight, bias):
-        if not (
-            type(tensor) in _EXACT_TYPES
-            and tensor.is_cpu
-            and tensor.layout is torch.strided
-            and tensor.dtype is input.dtype
-        ):
+        if not (type(tensor) in _EXACT_TYPES and tensor.is_cpu and tensor.layout is _STRIDED and tensor.dtype is dtype):
             return False
-    return input.dtype in DTYPES
+    return True
 
 
 def has_cuda():

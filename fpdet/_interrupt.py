@@ -21,11 +21,16 @@ def call(op, *args):
     try:
         result = op(*args)
     except RuntimeError as error:
-        if MESSAGE in str(error):
-            raise KeyboardInterrupt from None
-        if OUT_OF_MEMORY in str(error):
-            raise torch.OutOfMemoryError(str(error)) from None
-        raise
+        raise typed(error) from None
     if tape is not None:
         tape.note(op, args, result)
     return result
+
+
+def typed(error):
+    """What a RuntimeError of an op is in Python: itself, if no other type says more."""
+    if MESSAGE in str(error):
+        return KeyboardInterrupt()
+    if OUT_OF_MEMORY in str(error):
+        return torch.OutOfMemoryError(str(error))
+    return error

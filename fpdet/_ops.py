@@ -13,14 +13,17 @@ Tags key the random bits: the derivative of an op tagged t draws with 64*t + {1 
 arithmetic holds those of forward, grad_input and grad_weight; the tag says which one an op uses.
 """
 
+from typing import NamedTuple
+
 import torch
 
 from fpdet import _library, _partials  # noqa: F401  (registers the C++ ops)
 from fpdet._check import unwatched
-from fpdet._interrupt import call
+from fpdet._interrupt import call, typed
 
 ops = torch.ops.fpdet
-_plain_gradients_op = ops.convolution_gradients.default
+# What calling an OpOverload calls: its frame is a part of a small call that counts.
+_plain_forward, _plain_gradients = ops.convolution_forward.default._op, ops.convolution_gradients.default._op
 _definitions = torch.library.Library("fpdet", "FRAGMENT")
 
 FORWARD, GRAD_INPUT, GRAD_WEIGHT, GRAD_BIAS, ADD = 0, 1, 2, 3, 4
@@ -39,6 +42,18 @@ _OPERANDS = {
     "input": ("output", "weight"),
     "weight": ("output", "input"),
 }
+
+
+class Geometry(NamedTuple):
+    """Of a convolution's forward: the attributes as the ops of the passes have them (stride, padding, dilation, groups,
+    output size), and one after the other, as the ops of plain calls have them."""
+
+    attributes: tuple
+    flat: tuple
+
+    @classmethod
+    def of(cls, stride, padding, dilation, groups, size):
+        return cls((stride, padding, dilation, groups, size), (*stride, *padding, *dilation, groups, *size))
 
 
 def arithmetic_of_pass(arithmetic, tag):
@@ -147,27 +162,26 @@ def _gradients(slot, grad, first, second, mask, geometry, arithmetic, draw, base
     return results
 
 
-def _plain_gradients(slot, grad, first, second, mask, geometry, arithmetic, draw, base_tag, batch_offset):
+def _gradients_at_once(slot, grad, first, second, mask, geometry, arithmetic, draw, base_tag, batch_offset):
     """What `_gradients` gives, by one op that has no derivative and that nothing above autograd sees."""
-    texts = arithmetic_of_pass(arithmetic, GRAD_INPUT), arithmetic_of_pass(arithmetic, GRAD_WEIGHT)
-    tags = [base_tag + GRAD_INPUT, base_tag + GRAD_WEIGHT, base_tag + GRAD_BIAS]
-    with torch._C._AutoDispatchBelowAutograd():
-        found = iter(
-            call(
-                _plain_gradients_op,
-                grad,
-                first,
-                second,
-                slot == "input",
-                *geometry,
-                mask,
-                *texts,
-                draw,
-                tags,
-                batch_offset,
-            )
+    one = SEPARATOR not in arithmetic
+    tags = base_tag + GRAD_INPUT, base_tag + GRAD_WEIGHT, base_tag + GRAD_BIAS
+    try:
+        found = _plain_gradients(
+            grad,
+            first,
+            second,
+            (slot == "input", *mask, *tags, batch_offset, *geometry.flat),
+            arithmetic if one else arithmetic_of_pass(arithmetic, GRAD_INPUT),
+            arithmetic if one else arithmetic_of_pass(arithmetic, GRAD_WEIGHT),
+            draw,
         )
-    return [next(found) if wanted else None for wanted in mask]
+    except RuntimeError as error:
+        raise typed(error) from None
+    if len(found) == 3:
+        return found
+    found.reverse()
+    return [found.pop() if wanted else None for wanted in mask]
 
 
 def _backward(
@@ -178,8 +192,16 @@ def _backward(
     return tuple(grad.new_empty(0) if result is None else result for result in results)
 
 
-def _fake_plain_gradients(grad, first, second, transposed, stride, padding, dilation, groups, wanted, *_):
-    results = _fake_backward(grad, first, second, None, stride, padding, dilation, groups, wanted)
+def _fake_plain_forward(input, weight, bias, numbers, *_):
+    transposed, _tag, _offset, *geometry = numbers
+    spatial = input.dim() - 2
+    channels = weight.shape[1] * geometry[3 * spatial] if transposed else weight.shape[0]
+    return _empty((input.shape[0], channels, *geometry[3 * spatial + 1 :]), input, weight)
+
+
+def _fake_plain_gradients(grad, input, weight, numbers, *_):
+    wanted = numbers[1:4]
+    results = _fake_backward(grad, input, weight, None, None, None, None, None, wanted)
     return [result for result, needed in zip(results, wanted, strict=True) if needed]
 
 
@@ -199,42 +221,49 @@ def _fake_backward(grad, first, second, slot, stride, padding, dilation, groups,
 def _setup_pass(ctx, inputs, output):
     """Of a pass: (first, second, [bias,] stride, padding, dilation, groups, size, arithmetic, draw, tag[, offset])."""
     first, second, *rest = inputs
-    ctx.bias = isinstance(rest[0], torch.Tensor) or rest[0] is None
-    if ctx.bias:
+    has_bias = isinstance(rest[0], torch.Tensor) or rest[0] is None
+    if has_bias:
         rest = rest[1:]
-    *geometry, _size, ctx.arithmetic, draw, tag = rest[:8]
-    ctx.geometry = tuple(geometry)
-    ctx.base_tag = 64 * tag
-    ctx.batch_offset = rest[8] if ctx.bias else 0
+    *attributes, arithmetic, draw, tag = rest[:8]
+    offset = rest[8] if has_bias else 0
+    _keep(ctx, first, second, has_bias, Geometry.of(*attributes), arithmetic, draw, tag, offset)
+
+
+def _keep(ctx, first, second, has_bias, geometry, arithmetic, draw, tag, batch_offset):
+    ctx.kept = (has_bias, geometry, arithmetic, 64 * tag, batch_offset)
     ctx.save_for_backward(first, second, draw)
     ctx.set_materialize_grads(False)
 
 
 def _derivative(ctx, slot, grad):
-    """The gradients of first, second and bias, from what `_setup_pass` left."""
+    """The gradients of first, second and bias, from what `_keep` left."""
     if grad is None:
         return [None, None, None]
-    if slot != "weight" and _partials.watching():
-        return _partials.gradients(ctx, ctx.needs_input_grad, lambda: _unsettled(ctx, slot, grad), {1, 2})
-    return _unsettled(ctx, slot, grad)
+    if slot == "weight":
+        return _unsettled(ctx, slot, grad, False)
+    if _partials.watching():
+        return _partials.gradients(ctx, ctx.needs_input_grad, lambda: _unsettled(ctx, slot, grad, False), {1, 2})
+    return _unsettled(ctx, slot, grad, unwatched() and grad.is_cpu)
 
 
-def _unsettled(ctx, slot, grad):
+def _unsettled(ctx, slot, grad, plain):
     first, second, draw = ctx.saved_tensors
-    mask = [*ctx.needs_input_grad[:2], ctx.bias and ctx.needs_input_grad[2]]
-    rest = (ctx.arithmetic, draw, ctx.base_tag, ctx.batch_offset)
+    needed = ctx.needs_input_grad
+    has_bias, geometry, arithmetic, base_tag, batch_offset = ctx.kept
+    mask = [needed[0], needed[1], has_bias and needed[2]]
+    if plain and not torch.is_grad_enabled():
+        return _gradients_at_once(slot, grad, first, second, mask, geometry, arithmetic, draw, base_tag, batch_offset)
+    attributes, rest = geometry.attributes[:4], (arithmetic, draw, base_tag, batch_offset)
     if torch.is_grad_enabled():
-        results = ops.convolution_backward.default(grad, first, second, slot, *ctx.geometry, mask, *rest)
+        results = ops.convolution_backward.default(grad, first, second, slot, *attributes, mask, *rest)
         return [result if wanted else None for result, wanted in zip(results, mask, strict=True)]
-    if slot != "weight" and unwatched() and grad.is_cpu and not _partials.watching():
-        return _plain_gradients(slot, grad, first, second, mask, ctx.geometry, *rest)
-    return _gradients(slot, grad, first, second, mask, ctx.geometry, *rest)
+    return _gradients(slot, grad, first, second, mask, attributes, *rest)
 
 
 def _pass_derivative(slot):
     def backward(ctx, grad):
         gradients = _derivative(ctx, slot, grad)
-        return (*gradients, *(None,) * 9) if ctx.bias else (*gradients[:2], *(None,) * 8)
+        return (*gradients, *(None,) * 9) if ctx.kept[0] else (*gradients[:2], *(None,) * 8)
 
     return backward
 
@@ -243,46 +272,45 @@ class Pass(torch.autograd.Function):
     """What the ops' registered derivatives do, without the dispatcher's way to them: for plain eager calls."""
 
     @staticmethod
-    def forward(ctx, first, second, bias, slot, attributes):
+    def forward(ctx, first, second, bias, slot, geometry, numbers):
         ctx.slot = slot
-        _setup_pass(ctx, (first, second, bias, *attributes), None)
-        return _kernel(slot, first, second, bias, *attributes)
+        _keep(ctx, first, second, True, geometry, *numbers)
+        return _kernel(slot, first, second, bias, geometry, *numbers)
 
     @staticmethod
     def backward(ctx, grad):
-        return (*_derivative(ctx, ctx.slot, grad), None, None)
+        first, second, bias = _derivative(ctx, ctx.slot, grad)
+        return first, second, bias, None, None, None
 
 
-def _kernel(slot, first, second, bias, stride, padding, dilation, groups, size, arithmetic, draw, tag, batch_offset):
-    """A pass that neither autograd nor anything above it sees."""
+def _kernel(slot, first, second, bias, geometry, arithmetic, draw, tag, batch_offset):
+    """A pass that neither autograd nor anything above it sees: no operand needs a gradient, or none is recorded."""
     text = arithmetic_of_pass(arithmetic, tag)
-    with torch._C._AutoDispatchBelowAutograd():
-        return call(
-            _op(slot, text),
-            first,
-            second,
-            bias,
-            stride,
-            padding,
-            dilation,
-            groups,
-            size,
-            text,
-            draw,
-            tag,
-            batch_offset,
-        )
+    if torch._C._len_torch_dispatch_stack():  # modes are shown the op that compiled code has
+        with torch._C._AutoDispatchBelowAutograd():
+            return call(_op(slot, text), first, second, bias, *geometry.attributes, text, draw, tag, batch_offset)
+    try:
+        numbers = (slot == "input", tag, batch_offset, *geometry.flat)
+        return _plain_forward(first, second, bias, numbers, text, draw)
+    except RuntimeError as error:
+        raise typed(error) from None
 
 
-def forward_pass(slot, first, second, bias, *attributes, plain):
-    """The op of a pass into "output" or "input"; `plain` as of `_check.plain`. attributes: as the op has them."""
+def forward_pass(slot, first, second, bias, geometry, *numbers, plain):
+    """The op of a pass into "output" or "input".
+
+    Args:
+        geometry: a `Geometry`.
+        numbers: arithmetic, draw, tag and batch offset, as the ops have them.
+        plain: as of `_check.plain`.
+    """
     if not plain:
-        return call(_op(slot, attributes[5]), first, second, bias, *attributes)
+        return call(_op(slot, numbers[0]), first, second, bias, *geometry.attributes, *numbers)
     if torch.is_grad_enabled() and (
         first.requires_grad or second.requires_grad or (bias is not None and bias.requires_grad)
     ):
-        return Pass.apply(first, second, bias, slot, attributes)
-    return _kernel(slot, first, second, bias, *attributes)
+        return Pass.apply(first, second, bias, slot, geometry, numbers)
+    return _kernel(slot, first, second, bias, geometry, *numbers)
 
 
 def _setup_backward(ctx, inputs, output):
@@ -418,6 +446,7 @@ def _register():
         _channel_expand_backward,
         _setup_channel_expand,
     )
+    _describe("convolution_forward", _fake_plain_forward)
     _describe("convolution_gradients", _fake_plain_gradients)
     _describe("channel_sum", _fake_channel_sum, _channel_sum_backward, _setup_channel_sum)
     _describe("add", _fake_add, lambda ctx, grad: (grad, grad, None, None, None), _no_context)

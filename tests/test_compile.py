@@ -27,6 +27,13 @@ def cases():
         for slot, operands in (("output", (y, x, w)), ("input", (x, y, w)), ("weight", (w, y, x))):
             mask = [True, True, slot != "weight"]
             yield "convolution_backward", (*operands, slot, *GEOMETRY, mask, text, draw, 0, 0)
+    numbers = (1, 1, 1, 1, 1, 1, 1, 5, 4)
+    for transposed, first, second, bias in ((0, x, w, b), (1, y, w, t(3))):
+        plain = [tensor.detach() for tensor in (first, second, bias)]
+        yield "convolution_forward", (*plain, [transposed, 0, 0, *numbers], A, draw)
+        grad = (x if transposed else y).detach()
+        for wanted in ((1, 1, 1), (0, 1, 0)):
+            yield "convolution_gradients", (grad, *plain[:2], [transposed, *wanted, 1, 2, 3, 0, *numbers], A, A, draw)
     yield "channel_sum", (y, A, None, 3)
     yield "channel_expand", (b, [2, 4, 5, 4], A, None, 3)
     yield "add", (x, t(2, 3, 5, 4), A, None, 4)
@@ -70,6 +77,17 @@ def test_opcheck(index):
 def test_fake_layout_is_the_real_one(layout):
     x, w = t(2, 3, 5, 4, grad=False).contiguous(memory_format=layout), t(4, 3, 3, 3, grad=False)
     torch.library.opcheck(ops.convolution.default, (x, w, None, *GEOMETRY, [5, 4], A, None, 0, 0), atol=0, rtol=0)
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last, torch.channels_last_3d])
+@pytest.mark.parametrize("size", [(2, 3, 4, 5), (1, 3, 1, 1), (0, 2, 3, 3), (2, 1, 4, 1), (3, 4, 2, 3)])
+def test_results_lie_as_torch_lays_them(layout, size):
+    x = torch.randn(*size[:2], *((2,) if layout is torch.channels_last_3d else ()), *size[2:]).to(memory_format=layout)
+    kernel = (1,) * (x.dim() - 2)
+    call = F.conv3d if x.dim() == 5 else F.conv2d
+    y = call(x, torch.randn(4, size[1], *kernel))
+    expected = torch.empty(y.shape, memory_format=torch.contiguous_format if x.is_contiguous() else layout)
+    assert y.stride() == expected.stride()
 
 
 def bits(values):

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import torch
 from torch.overrides import TorchFunctionMode
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import fpdet
 import fpdet.nn.functional as F
@@ -111,6 +112,37 @@ def test_modes_and_subclasses_see_the_op():
     assert "fpdet.convolution.default" in seen
     assert type(F.conv2d(x.as_subclass(Other), w, groups=2)) is Other
     assert type(F.conv2d(x, torch.nn.Parameter(w), groups=2)) is torch.Tensor
+
+
+def test_dispatch_modes_see_the_op():
+    seen = []
+
+    class Watch(TorchDispatchMode):
+        def __torch_dispatch__(self, op, types, args=(), kwargs=None):
+            seen.append(str(op))
+            return op(*args, **(kwargs or {}))
+
+    leaf = w.clone().requires_grad_()
+    plain = F.conv2d(x, leaf, groups=2)
+    with Watch():
+        assert torch.equal(F.conv2d(x, w, groups=2), plain)
+        assert torch.equal(F.conv2d(x, leaf, groups=2), plain)
+    assert seen.count("fpdet.convolution.default") == 2
+
+
+def test_autocast_of_another_device_changes_nothing(monkeypatch):
+    expected = F.conv2d(x, w, groups=2)
+    monkeypatch.setattr(torch._C, "_is_any_autocast_enabled", lambda: True)
+    assert torch.equal(F.conv2d(x, w, groups=2), expected)
+
+
+def test_plain_ops_count_their_numbers():
+    for op, arguments in (
+        (torch.ops.fpdet.convolution_forward, (x, w, b, [0, 0, 0, 1, 1], "nearest_even", None)),
+        (torch.ops.fpdet.convolution_gradients, (x, x, w, [0, 1], "nearest_even", "nearest_even", None)),
+    ):
+        with pytest.raises(RuntimeError, match=r"numbers: expected (12|17) for 2 spatial dimensions, got"):
+            op(*arguments)
 
 
 def test_no_derivative_is_recorded_without_need():

@@ -125,17 +125,24 @@ bool run(kernels::Task& task, const ContractionCall& call, const ParallelFor& pa
   raise_to(most_packed_left, task.left_bytes);
   const Memory left = allocate(task.left_bytes);
   task.packed_left = left.get();
+  const auto pack = [&](int64_t begin, int64_t end) { kernels.pack_left(&task, begin, end); };
+  const auto compute = [&](int64_t begin, int64_t end) {
+    kernels.run(&task, thread_scratch(task.scratch_bytes), begin, end);
+  };
   // Small work stays on the calling thread: waking the pool costs more than this many
-  // multiply-adds.
+  // multiply-adds, and so little does without the pool's interface.
   constexpr int64_t kWorthAThread = 1 << 16;
-  const int64_t per_item = multiply_adds(call) / task.items + 1;
+  const int64_t work = multiply_adds(call);
+  const int64_t per_item = work / task.items + 1;
   const int64_t grain = kWorthAThread / per_item + 1;
   const bool small = task.items <= grain;
-  parallel_for(task.left_items, small ? task.left_items : 1,
-               [&](int64_t begin, int64_t end) { kernels.pack_left(&task, begin, end); });
-  parallel_for(task.items, grain, [&](int64_t begin, int64_t end) {
-    kernels.run(&task, thread_scratch(task.scratch_bytes), begin, end);
-  });
+  if (small && work <= kWorthAThread) {
+    if (task.left_items > 0) pack(0, task.left_items);
+    compute(0, task.items);
+    return true;
+  }
+  parallel_for(task.left_items, small ? task.left_items : 1, pack);
+  parallel_for(task.items, grain, compute);
   return true;
 }
 

@@ -9,6 +9,8 @@
 #include <optional>
 #include <stdexcept>
 #include <string>
+#include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "../core/element.h"
@@ -81,16 +83,16 @@ inline void check_terms(int64_t terms) {
 }
 
 /// The words of an op's `arithmetic` argument, an error of torch's type if they do not parse.
-/// Call after call says the same: the last one is kept.
+/// Call after call says the same few: they are kept. The result is valid until the next call.
 inline const ParsedArithmetic& arithmetic_from(const std::string& words) {
-  thread_local std::string kept_words;
-  thread_local std::optional<ParsedArithmetic> kept;
+  constexpr size_t kMost = 64;
+  thread_local std::unordered_map<std::string, ParsedArithmetic> kept;
+  const auto found = kept.find(words);
+  if (found != kept.end()) return found->second;
   try {
-    if (!kept.has_value() || words != kept_words) {
-      kept = parse_arithmetic(words);
-      kept_words = words;
-    }
-    return *kept;
+    ParsedArithmetic parsed = parse_arithmetic(words);
+    if (kept.size() == kMost) kept.clear();
+    return kept.emplace(words, std::move(parsed)).first->second;
   } catch (const std::invalid_argument& error) {
     STD_TORCH_CHECK(false, error.what());
   }

@@ -5,16 +5,21 @@
 #include <torch/csrc/stable/ops.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "../core/conv.h"
 #include "../cuda/ops.h"
 #include "contraction.h"
+#include "layout.h"
 
 namespace fpdet::torch_ops {
 namespace {
 
+/// Borrowed from an argument or a tensor.
+using Ints = torch::headeronly::IntHeaderOnlyArrayRef;
+
 /// Spatial values of 1 to 3 dimensions, the leading ones filled up.
-void fill_axes(int64_t (&axes)[kAxes], const Sizes& given, size_t spatial, const char* name) {
+void fill_axes(int64_t (&axes)[kAxes], Ints given, size_t spatial, const char* name) {
   STD_TORCH_CHECK(given.size() == spatial, "fpdet: ", name, ": expected ", spatial, " values, got ",
                   given.size());
   for (size_t i = 0; i < spatial; ++i) axes[kAxes - spatial + i] = given[i];
@@ -29,20 +34,26 @@ TensorStrides strides_of(const Tensor& t) {
   return s;
 }
 
-Sizes spatial_sizes(const Tensor& t) {
-  Sizes sizes;
-  for (int64_t i = 2; i < t.dim(); ++i) sizes.push_back(t.size(i));
-  return sizes;
+Ints spatial_sizes(const Tensor& t) {
+  const Ints sizes = t.sizes();
+  const size_t ahead = std::min<size_t>(2, sizes.size());
+  return {sizes.data() + ahead, sizes.size() - ahead};
 }
 
 struct Attributes {
-  Sizes stride, padding, dilation;
+  Ints stride, padding, dilation;
   int64_t groups;
+};
+
+/// Where a pass takes its random bits from.
+struct Drawn {
+  const std::optional<Tensor>& draw;
+  int64_t pass_tag, batch_offset;
 };
 
 /// `in_channels` and `out_channels` are those of the whole convolution.
 ConvShape shape_from(const Attributes& a, int64_t samples, int64_t in_channels,
-                     int64_t out_channels, const Sizes& in, const Sizes& kernel, const Sizes& out) {
+                     int64_t out_channels, Ints in, Ints kernel, Ints out) {
   const size_t spatial = in.size();
   STD_TORCH_CHECK(spatial >= 1 && spatial <= kAxes,
                   "fpdet: expected 1 to 3 spatial dimensions, got ", spatial);
@@ -85,21 +96,16 @@ bool is_channels_last(const Tensor& t) {
 }
 
 Tensor new_result(const Tensor& like, const Sizes& sizes, bool channels_last) {
-  using torch::headeronly::MemoryFormat;
-  const auto format = !channels_last      ? MemoryFormat::Contiguous
-                      : sizes.size() == 5 ? MemoryFormat::ChannelsLast3d
-                                          : MemoryFormat::ChannelsLast;
+  const Sizes strides = channels_last ? channels_last_strides(sizes) : row_major_strides(sizes);
   int64_t bytes = like.element_size();
   for (const int64_t size : sizes) bytes *= size;
-  return allocated("a result", bytes, [&] {
-    return torch::stable::empty(sizes, like.scalar_type(), std::nullopt, like.device(),
-                                std::nullopt, format);
-  });
+  return allocated("a result", bytes, [&] { return empty_strided(like, sizes, strides); });
 }
 
-Sizes result_sizes(int64_t first, int64_t second, const Sizes& spatial) {
-  Sizes sizes{first, second};
-  sizes.insert(sizes.end(), spatial.begin(), spatial.end());
+Sizes result_sizes(int64_t first, int64_t second, Ints spatial) {
+  Sizes sizes{first, second, 1, 1, 1};
+  sizes.resize(2 + spatial.size());
+  std::copy(spatial.begin(), spatial.end(), sizes.begin() + 2);
   return sizes;
 }
 
@@ -125,23 +131,21 @@ void check_operands(const Tensor& a, const char* a_name, const Tensor& b, const 
                   a.dim());
 }
 
-Tensor convolution(const Tensor& input, const Tensor& weight, std::optional<Tensor> bias,
-                   Sizes stride, Sizes padding, Sizes dilation, int64_t groups, Sizes output_size,
-                   std::string arithmetic, std::optional<Tensor> draw, int64_t pass_tag,
-                   int64_t batch_offset) {
+Tensor output_pass(const Tensor& input, const Tensor& weight, const std::optional<Tensor>& bias,
+                   const Attributes& attributes, Ints output_size, const std::string& arithmetic,
+                   const Drawn& drawn) {
   check_operands(input, "input", weight, "weight");
   const int64_t out_channels = weight.size(0);
-  const ConvShape shape =
-      shape_from({stride, padding, dilation, groups}, input.size(0), input.size(1), out_channels,
-                 spatial_sizes(input), spatial_sizes(weight), output_size);
+  const ConvShape shape = shape_from(attributes, input.size(0), input.size(1), out_channels,
+                                     spatial_sizes(input), spatial_sizes(weight), output_size);
   STD_TORCH_CHECK(weight.size(1) == shape.in_channels, "fpdet: weight: expected ",
                   shape.in_channels, " input channels per group, got ", weight.size(1));
   const Tensor result = new_result(input, result_sizes(input.size(0), out_channels, output_size),
                                    is_channels_last(input) || is_channels_last(weight));
   auto call = call_for(
       forward_contraction(shape, strides_of(input), strides_of(weight), strides_of(result)),
-      arithmetic_from(arithmetic), draw, pass_tag, batch_offset, scalar_of(input, "input"),
-      &result);
+      arithmetic_from(arithmetic), drawn.draw, drawn.pass_tag, drawn.batch_offset,
+      scalar_of(input, "input"), &result);
   set_bias(call, bias, input, out_channels);
   call.left = weight.const_data_ptr();
   call.right = input.const_data_ptr();
@@ -150,16 +154,13 @@ Tensor convolution(const Tensor& input, const Tensor& weight, std::optional<Tens
   return result;
 }
 
-Tensor convolution_grad_input(const Tensor& grad_output, const Tensor& weight,
-                              std::optional<Tensor> bias, Sizes stride, Sizes padding,
-                              Sizes dilation, int64_t groups, Sizes input_size,
-                              std::string arithmetic, std::optional<Tensor> draw, int64_t pass_tag,
-                              int64_t batch_offset) {
+Tensor input_pass(const Tensor& grad_output, const Tensor& weight,
+                  const std::optional<Tensor>& bias, const Attributes& attributes, Ints input_size,
+                  const std::string& arithmetic, const Drawn& drawn) {
   check_operands(grad_output, "grad_output", weight, "weight");
-  const int64_t in_channels = weight.size(1) * groups;
-  const ConvShape shape =
-      shape_from({stride, padding, dilation, groups}, grad_output.size(0), in_channels,
-                 weight.size(0), input_size, spatial_sizes(weight), spatial_sizes(grad_output));
+  const int64_t in_channels = weight.size(1) * attributes.groups;
+  const ConvShape shape = shape_from(attributes, grad_output.size(0), in_channels, weight.size(0),
+                                     input_size, spatial_sizes(weight), spatial_sizes(grad_output));
   STD_TORCH_CHECK(grad_output.size(1) == weight.size(0), "fpdet: grad_output: expected ",
                   weight.size(0), " channels as weight has, got ", grad_output.size(1));
   const Tensor result =
@@ -170,8 +171,8 @@ Tensor convolution_grad_input(const Tensor& grad_output, const Tensor& weight,
     return grad_input_contraction(shape, strides_of(grad_output), strides_of(weight),
                                   strides_of(result), residue);
   };
-  auto call = call_for(problem(0), arithmetic_from(arithmetic), draw, pass_tag, batch_offset,
-                       scalar, &result);
+  auto call = call_for(problem(0), arithmetic_from(arithmetic), drawn.draw, drawn.pass_tag,
+                       drawn.batch_offset, scalar, &result);
   for (int64_t residue = 1; residue < grad_input_residues(shape); ++residue) {
     call.rest.push_back(problem(residue));
   }
@@ -183,23 +184,20 @@ Tensor convolution_grad_input(const Tensor& grad_output, const Tensor& weight,
   return result;
 }
 
-Tensor convolution_grad_weight(const Tensor& grad_output, const Tensor& input, Sizes stride,
-                               Sizes padding, Sizes dilation, int64_t groups, Sizes kernel_size,
-                               std::string arithmetic, std::optional<Tensor> draw,
-                               int64_t pass_tag) {
+Tensor weight_pass(const Tensor& grad_output, const Tensor& input, const Attributes& attributes,
+                   Ints kernel_size, const std::string& arithmetic, const Drawn& drawn) {
   check_operands(grad_output, "grad_output", input, "input");
   STD_TORCH_CHECK(grad_output.size(0) == input.size(0), "fpdet: input: expected ",
                   grad_output.size(0), " samples as grad_output has, got ", input.size(0));
-  const ConvShape shape = shape_from({stride, padding, dilation, groups}, input.size(0),
-                                     input.size(1), grad_output.size(1), spatial_sizes(input),
-                                     kernel_size, spatial_sizes(grad_output));
+  const ConvShape shape = shape_from(attributes, input.size(0), input.size(1), grad_output.size(1),
+                                     spatial_sizes(input), kernel_size, spatial_sizes(grad_output));
   const Tensor result =
       new_result(input, result_sizes(grad_output.size(1), shape.in_channels, kernel_size),
                  is_channels_last(input) || is_channels_last(grad_output));
-  auto call =
-      call_for(grad_weight_contraction(shape, strides_of(grad_output), strides_of(input),
-                                       strides_of(result)),
-               arithmetic_from(arithmetic), draw, pass_tag, 0, scalar_of(input, "input"), &result);
+  auto call = call_for(grad_weight_contraction(shape, strides_of(grad_output), strides_of(input),
+                                               strides_of(result)),
+                       arithmetic_from(arithmetic), drawn.draw, drawn.pass_tag, drawn.batch_offset,
+                       scalar_of(input, "input"), &result);
   call.left = grad_output.const_data_ptr();
   call.right = input.const_data_ptr();
   call.out = result.mutable_data_ptr();
@@ -207,8 +205,7 @@ Tensor convolution_grad_weight(const Tensor& grad_output, const Tensor& input, S
   return result;
 }
 
-Tensor channel_sum(const Tensor& grad_output, std::string arithmetic, std::optional<Tensor> draw,
-                   int64_t pass_tag) {
+Tensor channel_pass(const Tensor& grad_output, const std::string& arithmetic, const Drawn& drawn) {
   check_device(grad_output, "grad_output");
   STD_TORCH_CHECK(grad_output.dim() >= 2 && grad_output.dim() <= 2 + kAxes,
                   "fpdet: grad_output: expected 2 to 5 dimensions, got ", grad_output.dim());
@@ -216,12 +213,13 @@ Tensor channel_sum(const Tensor& grad_output, std::string arithmetic, std::optio
   ConvShape shape;
   shape.samples = grad_output.size(0);
   shape.out_channels = grad_output.size(1);
-  const Sizes out = spatial_sizes(grad_output);
+  const Ints out = spatial_sizes(grad_output);
   fill_axes(shape.out, out, out.size(), "output_size");
   const Tensor result = new_result(grad_output, {shape.out_channels}, false);
   // Fused or not, nothing but the additions is rounded: the terms are not products.
   auto call = call_for(channel_sum_contraction(shape, strides_of(grad_output), 1),
-                       arithmetic_from(arithmetic), draw, pass_tag, 0, scalar, &result);
+                       arithmetic_from(arithmetic), drawn.draw, drawn.pass_tag, drawn.batch_offset,
+                       scalar, &result);
   call.left = one_of(scalar);
   call.right = grad_output.const_data_ptr();
   call.out = result.mutable_data_ptr();
@@ -229,29 +227,96 @@ Tensor channel_sum(const Tensor& grad_output, std::string arithmetic, std::optio
   return result;
 }
 
-/// The wanted ones of a convolution's (or transposed convolution's) three gradients: of its first
-/// and second operand and its bias. One call from Python for what are up to three ops.
-std::vector<Tensor> convolution_gradients(const Tensor& grad, const Tensor& first,
-                                          const Tensor& second, bool transposed, Sizes stride,
-                                          Sizes padding, Sizes dilation, int64_t groups,
-                                          std::vector<bool> wanted, std::string grad_input,
-                                          std::string grad_weight, std::optional<Tensor> draw,
-                                          Sizes pass_tags, int64_t batch_offset) {
-  STD_TORCH_CHECK(wanted.size() == 3 && pass_tags.size() == 3,
-                  "fpdet: wanted, pass_tags: expected 3 values each, got ", wanted.size(), " and ",
-                  pass_tags.size());
+// The passes as ops.
+
+Tensor convolution(const Tensor& input, const Tensor& weight, std::optional<Tensor> bias,
+                   Sizes stride, Sizes padding, Sizes dilation, int64_t groups, Sizes output_size,
+                   std::string arithmetic, std::optional<Tensor> draw, int64_t pass_tag,
+                   int64_t batch_offset) {
+  return output_pass(input, weight, bias, {stride, padding, dilation, groups}, output_size,
+                     arithmetic, {draw, pass_tag, batch_offset});
+}
+
+Tensor convolution_grad_input(const Tensor& grad_output, const Tensor& weight,
+                              std::optional<Tensor> bias, Sizes stride, Sizes padding,
+                              Sizes dilation, int64_t groups, Sizes input_size,
+                              std::string arithmetic, std::optional<Tensor> draw, int64_t pass_tag,
+                              int64_t batch_offset) {
+  return input_pass(grad_output, weight, bias, {stride, padding, dilation, groups}, input_size,
+                    arithmetic, {draw, pass_tag, batch_offset});
+}
+
+Tensor convolution_grad_weight(const Tensor& grad_output, const Tensor& input, Sizes stride,
+                               Sizes padding, Sizes dilation, int64_t groups, Sizes kernel_size,
+                               std::string arithmetic, std::optional<Tensor> draw,
+                               int64_t pass_tag) {
+  return weight_pass(grad_output, input, {stride, padding, dilation, groups}, kernel_size,
+                     arithmetic, {draw, pass_tag, 0});
+}
+
+Tensor channel_sum(const Tensor& grad_output, std::string arithmetic, std::optional<Tensor> draw,
+                   int64_t pass_tag) {
+  return channel_pass(grad_output, arithmetic, {draw, pass_tag, 0});
+}
+
+// For plain eager calls, of which a good part is the way of their arguments from Python: all
+// numbers in one list. It ends with stride, padding, dilation, groups and the spatial size of
+// forward's result.
+
+struct Numbers {
+  const int64_t* first;  ///< those before the geometry
+  Attributes attributes;
+  Ints size;
+
+  Numbers(const Sizes& list, size_t count, const Tensor& tensor) : first(list.data()) {
+    const size_t spatial = spatial_sizes(tensor).size();
+    const size_t expected = count + 4 * spatial + 1;
+    STD_TORCH_CHECK(list.size() == expected, "fpdet: numbers: expected ", expected, " for ",
+                    spatial, " spatial dimensions, got ", list.size());
+    const int64_t* at = first + count;
+    const auto axes = [&] { return Ints(std::exchange(at, at + spatial), spatial); };
+    attributes.stride = axes();
+    attributes.padding = axes();
+    attributes.dilation = axes();
+    attributes.groups = *at++;
+    size = axes();
+  }
+};
+
+/// Forward. numbers: whether it is a transposed convolution, pass tag, batch offset, geometry.
+Tensor convolution_forward(const Tensor& input, const Tensor& weight, std::optional<Tensor> bias,
+                           Sizes numbers, std::string arithmetic, std::optional<Tensor> draw) {
+  const Numbers n(numbers, 3, input);
+  const auto pass = n.first[0] != 0 ? input_pass : output_pass;
+  return pass(input, weight, bias, n.attributes, n.size, arithmetic,
+              {draw, n.first[1], n.first[2]});
+}
+
+/// Those of its three gradients that are wanted, of up to three ops by one call. numbers: whether
+/// it is a transposed convolution; whether the gradients of input, weight and bias are wanted;
+/// their pass tags; batch offset, geometry.
+std::vector<Tensor> convolution_gradients(const Tensor& grad, const Tensor& input,
+                                          const Tensor& weight, Sizes numbers,
+                                          std::string grad_input, std::string grad_weight,
+                                          std::optional<Tensor> draw) {
+  const Numbers n(numbers, 8, grad);
+  const bool transposed = n.first[0] != 0;
+  const int64_t* wanted = n.first + 1;
+  const int64_t* tags = n.first + 4;
+  const int64_t batch_offset = n.first[7];
   std::vector<Tensor> gradients;
+  gradients.reserve(3);
   if (wanted[0]) {
-    const auto pass = transposed ? convolution : convolution_grad_input;
-    gradients.push_back(pass(grad, second, std::nullopt, stride, padding, dilation, groups,
-                             spatial_sizes(first), grad_input, draw, pass_tags[0], batch_offset));
+    const auto pass = transposed ? output_pass : input_pass;
+    gradients.push_back(pass(grad, weight, std::nullopt, n.attributes, spatial_sizes(input),
+                             grad_input, {draw, tags[0], batch_offset}));
   }
   if (wanted[1]) {
-    gradients.push_back(convolution_grad_weight(
-        transposed ? first : grad, transposed ? grad : first, stride, padding, dilation, groups,
-        spatial_sizes(second), grad_weight, draw, pass_tags[1]));
+    gradients.push_back(weight_pass(transposed ? input : grad, transposed ? grad : input,
+                                    n.attributes, spatial_sizes(weight), grad_weight,
+                                    {draw, tags[1], 0}));
   }
-  if (wanted[2]) gradients.push_back(channel_sum(grad, grad_weight, draw, pass_tags[2]));
+  if (wanted[2]) gradients.push_back(channel_pass(grad, grad_weight, {draw, tags[2], 0}));
   return gradients;
 }
 
@@ -283,6 +348,7 @@ STABLE_TORCH_LIBRARY_IMPL(fpdet, CompositeExplicitAutograd, m) {
   m.impl("convolution", TORCH_BOX(&convolution));                         \
   m.impl("convolution_grad_input", TORCH_BOX(&convolution_grad_input));   \
   m.impl("convolution_grad_weight", TORCH_BOX(&convolution_grad_weight)); \
+  m.impl("convolution_forward", TORCH_BOX(&convolution_forward));         \
   m.impl("convolution_gradients", TORCH_BOX(&convolution_gradients));     \
   m.impl("channel_sum", TORCH_BOX(&channel_sum));
 

@@ -5,7 +5,10 @@
 #include <torch/csrc/stable/ops.h>
 #include <torch/csrc/stable/tensor.h>
 
+#include <algorithm>
 #include <cstdint>
+
+#include "shape.h"
 
 #if defined(__linux__)
 #include <sys/mman.h>
@@ -44,6 +47,38 @@ inline bool same_strides(const Tensor& a, const Tensor& b) {
     if (sizes[d] > 1 && a_strides[d] != b_strides[d]) return false;
   }
   return true;
+}
+
+inline Sizes row_major_strides(const Sizes& sizes) {
+  Sizes strides(sizes.size());
+  int64_t stride = 1;
+  for (size_t d = sizes.size(); d-- > 0; stride *= std::max<int64_t>(1, sizes[d])) {
+    strides[d] = stride;
+  }
+  return strides;
+}
+
+/// Of a batch of channels over 2 or 3 spatial dimensions.
+inline Sizes channels_last_strides(const Sizes& sizes) {
+  Sizes strides(sizes.size());
+  int64_t stride = strides[1] = 1;
+  stride *= sizes[1];
+  for (size_t d = sizes.size(); d-- > 2; stride *= sizes[d]) strides[d] = stride;
+  strides[0] = stride;
+  return strides;
+}
+
+/// Without the dispatcher, which takes longer than the rest of a small op.
+inline Tensor empty_strided(const Tensor& like, const Sizes& sizes, const Sizes& strides) {
+  int32_t dtype, type, index;
+  STABLE_TORCH_ERROR_CODE_CHECK(aoti_torch_get_dtype(like.get(), &dtype));
+  STABLE_TORCH_ERROR_CODE_CHECK(aoti_torch_get_device_type(like.get(), &type));
+  STABLE_TORCH_ERROR_CODE_CHECK(aoti_torch_get_device_index(like.get(), &index));
+  AtenTensorHandle result;
+  STABLE_TORCH_ERROR_CODE_CHECK(aoti_torch_empty_strided(static_cast<int64_t>(sizes.size()),
+                                                         sizes.data(), strides.data(), dtype, type,
+                                                         index, &result));
+  return Tensor(result);
 }
 
 /// empty_like. The first touch of fresh memory costs far more than an elementwise op: where the

@@ -18,9 +18,11 @@ STABLE_TORCH_LIBRARY(fpdet, m) {
       "int[] dilation, int groups, int[] kernel_size, str arithmetic, Tensor? draw, int pass_tag) "
       "-> Tensor");
   m.def(
-      "convolution_gradients(Tensor grad, Tensor first, Tensor second, bool transposed, int[] "
-      "stride, int[] padding, int[] dilation, int groups, bool[] wanted, str grad_input, str "
-      "grad_weight, Tensor? draw, int[] pass_tags, int batch_offset) -> Tensor[]");
+      "convolution_forward(Tensor input, Tensor weight, Tensor? bias, int[] numbers, "
+      "str arithmetic, Tensor? draw) -> Tensor");
+  m.def(
+      "convolution_gradients(Tensor grad, Tensor input, Tensor weight, int[] numbers, "
+      "str grad_input, str grad_weight, Tensor? draw) -> Tensor[]");
   m.def("channel_sum(Tensor grad_output, str arithmetic, Tensor? draw, int pass_tag) -> Tensor");
   m.def("add(Tensor a, Tensor b, str arithmetic, Tensor? draw, int pass_tag) -> Tensor");
   m.def(

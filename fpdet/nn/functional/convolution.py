@@ -131,7 +131,7 @@ def _sides(op, padding, spatial, kernel, stride, dilation):
 
 @_remembered
 def _conv_geometry(op, spatial, shape, weight, bias, stride, padding, dilation, groups):
-    """From shapes: (stride, padding before, dilation, groups, output size), terms and outputs."""
+    """From shapes: an `_ops.Geometry`, terms and outputs."""
     x = _batched(op, spatial, shape, weight)
     stride = _check.tuple_of_ints(op, "stride", stride, spatial)
     dilation = _check.tuple_of_ints(op, "dilation", dilation, spatial)
@@ -147,13 +147,13 @@ def _conv_geometry(op, spatial, shape, weight, bias, stride, padding, dilation, 
         )
     size = [(n - r) // s + 1 for n, r, s in zip(padded, reach, stride, strict=True)]
     _check_terms(op, x, weight, groups, size)
-    attributes = (tuple(stride), tuple(before), tuple(dilation), groups, tuple(size))
-    return attributes, prod(weight[1:]), x[0] * weight[0] * prod(size)
+    found = _ops.Geometry.of(tuple(stride), tuple(before), tuple(dilation), groups, tuple(size))
+    return found, prod(weight[1:]), x[0] * weight[0] * prod(size)
 
 
 @_remembered
 def _conv_transpose_geometry(op, spatial, shape, weight, bias, stride, padding, output_padding, groups, dilation):
-    """From shapes: (stride, padding, dilation, groups, output size), terms and outputs."""
+    """From shapes: an `_ops.Geometry`, terms and outputs."""
     x = _batched(op, spatial, shape, weight)
     stride = _check.tuple_of_ints(op, "stride", stride, spatial)
     padding = _check.tuple_of_ints(op, "padding", padding, spatial)
@@ -178,20 +178,20 @@ def _conv_transpose_geometry(op, spatial, shape, weight, bias, stride, padding, 
             f"channel: {size}: output size is too small"
         )
     _check_terms(op, x, weight, groups, x[2:])
-    attributes = (tuple(stride), tuple(padding), tuple(dilation), groups, tuple(size))
-    return attributes, weight[0] // groups * prod(kernel), x[0] * weight[1] * groups * prod(size)
+    found = _ops.Geometry.of(tuple(stride), tuple(padding), tuple(dilation), groups, tuple(size))
+    return found, weight[0] // groups * prod(kernel), x[0] * weight[1] * groups * prod(size)
 
 
 def _conv(spatial, input, weight, bias, stride, padding, dilation, groups, arithmetic, stream, batch_offset):
     op = f"conv{spatial}d"
     plain = _operands(op, input, weight, bias)
-    attributes, terms, outputs = _conv_geometry(
+    found, terms, outputs = _conv_geometry(
         op, spatial, input, weight, bias, stride, padding, dilation, groups, plain=plain
     )
     arithmetic, draw, offset = numbers(op, arithmetic, stream, batch_offset)
     if not input.is_cuda:
         _slow.warn_once(op, arithmetic, input.dtype, terms, outputs)
-    return _pass("output", spatial, input, weight, bias, attributes, arithmetic, draw, offset, plain)
+    return _pass("output", spatial, input, weight, bias, found, arithmetic, draw, offset, plain)
 
 
 def _conv_transpose(
@@ -199,19 +199,19 @@ def _conv_transpose(
 ):
     op = f"conv_transpose{spatial}d"
     plain = _operands(op, input, weight, bias)
-    attributes, terms, outputs = _conv_transpose_geometry(
+    found, terms, outputs = _conv_transpose_geometry(
         op, spatial, input, weight, bias, stride, padding, output_padding, groups, dilation, plain=plain
     )
     arithmetic, draw, offset = numbers(op, arithmetic, stream, batch_offset)
     if not input.is_cuda:
         _slow.warn_once(op, arithmetic, input.dtype, terms, outputs)
-    return _pass("input", spatial, input, weight, bias, attributes, arithmetic, draw, offset, plain)
+    return _pass("input", spatial, input, weight, bias, found, arithmetic, draw, offset, plain)
 
 
-def _pass(slot, spatial, input, weight, bias, attributes, arithmetic, draw, offset, plain):
+def _pass(slot, spatial, input, weight, bias, geometry, arithmetic, draw, offset, plain):
     batched = input.dim() == spatial + 2
     x = input if batched else input.unsqueeze(0)
-    y = _ops.forward_pass(slot, x, weight, bias, *attributes, arithmetic.text, draw, _ops.FORWARD, offset, plain=plain)
+    y = _ops.forward_pass(slot, x, weight, bias, geometry, arithmetic.text, draw, _ops.FORWARD, offset, plain=plain)
     return y if batched else y.squeeze(0)
 
 
