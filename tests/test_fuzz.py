@@ -65,9 +65,34 @@ def passes(x, weight, grad, size, kernel, attributes, text):
     ]
 
 
-@settings(max_examples=150, deadline=None, derandomize=True)
+def laid_out(t, layout):
+    """The same values elsewhere: in another memory format, or with gaps between lines and elements."""
+    if layout == "channels last":
+        return t.contiguous(memory_format=torch.channels_last)
+    if layout == "gaps":
+        wide = torch.full((*t.shape[:3], 2 * t.shape[3] + 1), float("nan"), dtype=t.dtype)
+        wide[..., 1::2] = t
+        return wide[..., 1::2]
+    return t
+
+
+def sizes(*most, least=()):
+    """Samples, groups, C and K per group, height, width, kernel, stride, padding, dilation."""
+    return st.tuples(*(st.integers(low, high) for low, high in zip(least or (1,) * 10, most, strict=True)))
+
+
+FAMILIES = st.one_of(
+    sizes(2, 2, 70, 20, 9, 9, 3, 2, 2, 2),
+    # Products of matrices: 1x1 kernels, where rows and columns may change places and axes become one.
+    sizes(3, 2, 70, 70, 9, 9, 1, 2, 0, 1, least=(1, 1, 1, 1, 1, 1, 1, 1, 0, 1)),
+    # Few channels and long lines, which a stride takes apart.
+    sizes(2, 3, 3, 3, 6, 40, 3, 3, 2, 1, least=(1, 1, 1, 1, 1, 12, 1, 1, 0, 1)),
+)
+
+
+@settings(max_examples=600, deadline=None, derandomize=True)
 @given(
-    st.tuples(*(st.integers(1, most) for most in (2, 2, 70, 20, 9, 9, 3, 2, 2, 2))),
+    FAMILIES,
     st.sampled_from(["nearest_even", "toward_zero", "upward", "downward"]),
     st.sampled_from(
         ["sequential", "reverse", "pairwise", "split(7)", "split(200)", "strided(5)", "strided(90)", "shuffled(1)"]
@@ -79,8 +104,9 @@ def passes(x, weight, grad, size, kernel, attributes, text):
     st.sampled_from(OPS.contraction_methods()),
     st.sampled_from(OPS.instruction_sets()),
     st.integers(1, 3),
+    st.sampled_from(["rows", "channels last", "gaps"]),
 )
-def test_fast_paths_equal_the_slow_path(geometry, rounding, order, fused, dtype, tiles, method, cpu, threads):
+def test_fast_paths_equal_the_slow_path(geometry, rounding, order, fused, dtype, tiles, method, cpu, threads, layout):
     n, groups, c, k, height, width, kernel, stride, padding, dilation = geometry
     reach = dilation * (kernel - 1) + 1
     size = [max(height, reach - 2 * padding), max(width, reach - 2 * padding)]
@@ -89,6 +115,7 @@ def test_fast_paths_equal_the_slow_path(geometry, rounding, order, fused, dtype,
     x = tensor(values((n, groups * c, *size), 1, "hard"), dtype)
     weight = tensor(values((groups * k, c, kernel, kernel), 2, "hard"), dtype)
     grad = tensor(values((n, groups * k, *out), 3, "hard"), dtype)
+    x, weight, grad = (laid_out(t, layout) for t in (x, weight, grad))
     given = (x, weight, grad, size, [kernel] * 2, ([stride] * 2, [padding] * 2, [dilation] * 2, groups))
     before = torch.get_num_threads()
     try:
