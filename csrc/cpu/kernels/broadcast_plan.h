@@ -11,7 +11,7 @@ namespace fpdet::inline FPDET_TARGET::kernels {
 inline constexpr int64_t kSlabBytes = int64_t{3} << 16;     // wanted: half of a second-level cache
 inline constexpr int64_t kPartialBytes = int64_t{3} << 19;  // most bytes of partials
 inline constexpr int64_t kSlabTerms = 2048;                 // most terms of a slab
-inline constexpr int64_t kFewTerms = 128;
+inline constexpr int64_t kFewTerms = 128;                   // least terms of columns read in place
 inline constexpr int64_t kBroadcastColumns = 8192;          // most columns of an item
 inline constexpr int64_t kBadPitch = 1024;                  // bytes: lines of columns share sets
 
@@ -116,7 +116,9 @@ struct BroadcastPlan {
   }
 
   bool possible() const { return slab_terms > 0 && scratch() <= kScratchLimit; }
-  int64_t scratch() const { return slab_bytes + left_bytes + partial_bytes + table_bytes + step_bytes; }
+  int64_t scratch() const {
+    return slab_bytes + left_bytes + partial_bytes + table_bytes + step_bytes;
+  }
 
  private:
   int64_t part_vectors() const { return at_most(part_panels * kRowVectors, vectors); }

@@ -98,8 +98,8 @@ class BroadcastRunner {
       i = end;
     }
     if constexpr (__is_same(T, S)) {
-      columns_at_ = right + operand.origin.offset + origin +
-                    first_channel * operand.outer.offset.w[0];
+      columns_at_ =
+          right + operand.origin.offset + origin + first_channel * operand.outer.offset.w[0];
     }
     return n;
   }
@@ -205,7 +205,7 @@ class BroadcastRunner {
   const bool fused_;
   T* slab_;
   const T* columns_at_;  ///< the slab, or the operand
-  T* left_;  ///< [term][lane] of a panel
+  T* left_;              ///< [term][lane] of a panel
   T* partials_;
   int32_t* columns_;
   int32_t* terms_;

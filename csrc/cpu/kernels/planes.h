@@ -13,7 +13,7 @@
 
 namespace fpdet::inline FPDET_TARGET::kernels {
 
-inline constexpr int64_t kMostPhases = 4;  // largest stride that is taken apart
+inline constexpr int64_t kMostPhases = 4;     // largest stride that is taken apart
 inline constexpr int64_t kPlaneAhead = 2048;  // elements asked for before they are copied
 
 /// Contractions that read one right operand at the same outputs' steps: the parts of one pass.

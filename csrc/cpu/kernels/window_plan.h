@@ -23,11 +23,15 @@ inline int64_t window_channels(const Task& task, int64_t taps) {
   return at_most((task.chunk + taps - 2) / taps + 1, task.problem.terms.d[0]);
 }
 
-/// A block's packed left operands stay for the next box of columns.
+/// The packed left operands of a block of so many tiles stay for the next box of columns.
+template <class T>
+bool window_keeps_left(const Task& task, int64_t block_tiles, int64_t col_tiles) {
+  const int64_t bytes = block_tiles * task.terms * kPanel<T> * static_cast<int64_t>(sizeof(T));
+  return col_tiles > 1 && bytes <= kWindowLeftBytes;
+}
 template <class T>
 bool window_keeps_left(const Task& task) {
-  const int64_t bytes = task.block_tiles * task.terms * kPanel<T> * static_cast<int64_t>(sizeof(T));
-  return task.col_tiles > 1 && bytes <= kWindowLeftBytes;
+  return window_keeps_left<T>(task, task.block_tiles, task.col_tiles);
 }
 
 /// Panels whose partials are kept at once.
@@ -99,17 +103,11 @@ struct WindowCost {
     const auto rows = static_cast<double>(block_tiles * kPanel<T>);
     const auto terms = static_cast<double>(task.terms), cols = static_cast<double>(box.product());
     const WindowLayout window(geometry, box, 1, sizeof(T));
-    const double copied =
-        static_cast<double>(window.elements * task.problem.terms.d[0]);
-    const bool kept = col_tiles > 1 && keeps(block_tiles);
+    const double copied = static_cast<double>(window.elements * task.problem.terms.d[0]);
+    const bool kept = window_keeps_left<T>(task, block_tiles, col_tiles);
     const auto packed = static_cast<double>(kept ? ceil_div(items, col_tiles) : items);
-    return static_cast<double>(items) * (rows * cols * terms / (2 * kLanes<T>) + kCopy * copied) +
+    return static_cast<double>(items) * (rows * cols * terms / (2 * kLanes<T>)+kCopy * copied) +
            packed * kPack * rows * terms;
-  }
-
-  bool keeps(int64_t block_tiles) const {
-    return block_tiles * task.terms * kPanel<T> * static_cast<int64_t>(sizeof(T)) <=
-           kWindowLeftBytes;
   }
 };
 
@@ -155,7 +153,8 @@ void plan_window(Task& task) {
       if (box.product() == before.product()) continue;
       before = box;
       const int64_t most = at_most(task.row_tiles, most_tiles(box));
-      for (int64_t blocks = ceil_div(task.row_tiles, most), i = 0; i < kWindowTries; ++i, ++blocks) {
+      for (int64_t blocks = ceil_div(task.row_tiles, most), i = 0; i < kWindowTries;
+           ++i, ++blocks) {
         const int64_t tiles = ceil_div(task.row_tiles, at_most(blocks, task.row_tiles));
         const double c = cost.of(tiles, box);
         if (c >= least) continue;
