@@ -7,7 +7,8 @@ Results are values of ``format``, returned in the operands' NumPy type where tha
 in the narrowest NumPy type that holds both.
 
 Stochastic rounding draws from ``(seed, counter)``: the first axis counts samples (as a batch, from
-``batch_offset``), the flat position within a sample is the element, as in ``fpdet.round``.
+``batch_offset``), the flat position within a sample is the element, as in ``fpdet.round``. ``random_bits`` gives
+the bits of reductions, ``elementwise_bits`` those of all else.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ __all__ = [
     "div",
     "dot",
     "dot_exact",
+    "elementwise_bits",
     "erf",
     "exp",
     "expm1",
@@ -70,6 +72,7 @@ parse_rounding = _core.parse_rounding
 parse_order = _core.parse_order
 format_info = _core.parse_format
 random_bits = _core.random_bits
+elementwise_bits = _core.elementwise_bits
 digits = _core.function_digits
 canary = _core.canary
 

@@ -332,7 +332,7 @@ def test_stochastic_probabilities_are_exact(x, format, variant):
     n = 8
     seeds = np.full(40000, x)
     got = core.round(seeds, format, "stochastic", bits=n, variant=variant, seed=5)
-    r = np.array([core.random_bits(5, 0, 6, i, 0, 0, n) for i in range(seeds.size)])
+    r = np.array([core.elementwise_bits(5, 0, 6, i, 0, n) for i in range(seeds.size)])
     assert set(r) == set(range(2**n))
     want = {k: ref.round_exact(Fraction(x), 1, format, "stochastic", k, n, variant) for k in range(2**n)}
     assert_same_bits(got, [want[int(k)] for k in r], label=f"{x} {format} {variant}")
@@ -361,7 +361,7 @@ def test_stochastic_operations_by_exact_rationals(n):
     for (operation, (compute, oracle, count)), variant in itertools.product(OPERATIONS.items(), "abc"):
         x = mixed_operands(rng, count, 60)
         got = compute(*x, "bfloat16", "stochastic", bits=n, variant=variant, seed=11, counter=3, batch_offset=100)
-        draws = [core.random_bits(11, 3, 4, 100 + i, 0, 0, n) for i in range(60)]
+        draws = [core.elementwise_bits(11, 3, 4, 100 + i, 0, n) for i in range(60)]
         want = [oracle(*v, "bfloat16", "stochastic", r, n, variant) for v, r in zip(x.T.tolist(), draws, strict=True)]
         assert_same_bits(got, want, *x, label=f"{operation} bits={n} variant={variant}")
 
@@ -375,6 +375,9 @@ def test_random_bits_and_philox_by_reference():
         pass_tag, n, event, nbits = (int(rng.integers(0, top)) for top in (30, 2**20, 2**36, 32))
         want = ref.random_bits(ref.element_key(seed, counter, pass_tag, n, element), event, nbits + 1)
         assert core.random_bits(seed, counter, pass_tag, n, element, event, nbits + 1) == want
+        event %= 2**32
+        want = ref.elementwise_bits(ref.sample_key(seed, counter, pass_tag, n), element, event, nbits + 1)
+        assert core.elementwise_bits(seed, counter, pass_tag, element, event, nbits + 1, n) == want
 
 
 def test_philox_known_answers():

@@ -164,7 +164,7 @@ def test_the_hardest_inputs_round_as_mpfr_rounds_them():
             x = value(hard["pattern"])
             for rounding in core.ROUNDINGS:
                 options = dict(bits=32, variant="b", seed=1) if rounding == "stochastic" else {}
-                random = core.random_bits(1, 0, 9, 0, 0, 0, 32) if options else None
+                random = core.elementwise_bits(1, 0, 9, 0, 0, 32) if options else None
                 got = core.function(path.stem, np.float32(x), "float32", rounding, **options)
                 want = oracle.function(path.stem, x, "float32", rounding, random, 32, "b")
                 assert reference.same(np.float64(got), np.float64(want)), (path.stem, x, rounding)

@@ -240,6 +240,37 @@ def test_random_bits_are_the_top_bits_of_lanes():
     assert R.random_bits(key, 1, 20) == block0[1] >> 12
 
 
+def test_neighbours_share_the_blocks_of_an_elementwise_op():
+    key = R.sample_key(seed=7, counter=5, pass_tag=6, n=2)
+    assert key == R.philox((7, 0), (5, 0, 6, 2))
+
+    def block(number, event):
+        return R.philox(key[:2], (number, 0, key[2] ^ event, key[3]))
+
+    assert [R.elementwise_bits(key, i, 0, 32) for i in range(8)] == [*block(0, 0), *block(1, 0)]
+    assert [R.elementwise_bits(key, i, 3, 32) for i in range(4)] == [*block(0, 3)]
+    assert R.elementwise_bits(key, 8 + 3, 1, 16) == block(1, 1)[1] >> 16
+    assert R.elementwise_bits(key, 16 + 5, 0, 3) == (block(1, 0)[1] >> 8 & 0xFF) >> 5
+    assert R.elementwise_bits(key, -1, 0, 32) == R.philox(key[:2], (2**32 - 1, 2**30 - 1, *key[2:]))[3]
+
+
+def test_an_elementwise_op_draws_by_place_in_the_batch():
+    x = np.full((3, 5), 1 + 2.0**-9)
+    rules = R.Rules("stochastic", seed=7, counter=5, bits=16, batch_offset=4)
+    key = R.sample_key(7, 5, R.ROUND, 0)
+    draws = [R.elementwise_bits(key, 4 * 5 + i, 0, 16) for i in range(15)]
+    want = [R.convert(1 + 2.0**-9, "bfloat16", "stochastic", r, 16) for r in draws]
+    assert R.round_tensor(x, "bfloat16", rules).ravel().tolist() == want
+    assert len(set(want)) == 2
+    buffer = np.zeros(2)
+    got, _ = R.sgd_step(x[0, :2], x[0, :2], buffer, lr=0.1, momentum=0.9, n=3, rules=rules, dtype="float32")
+    key = R.sample_key(7, 5, R.SGD, 3)
+    for i in range(2):
+        rounder = R.Rounder("float32", "stochastic", lambda event, *_, i=i: R.elementwise_bits(key, i, event, 16), 16)
+        step = R.convert(0.1, "float32")
+        assert got[i] == rounder.fma(-step, 1 + 2.0**-9, 1 + 2.0**-9, 11)
+
+
 def test_operand_keys_depend_on_operation_operands_and_seed_only():
     bits = R.operand_bits(7, "add", (1.0, 2.0), 32)
     others = {
@@ -686,7 +717,9 @@ def test_sgd_by_hand():
 
 def test_sgd_events(monkeypatch):
     seen = []
-    monkeypatch.setattr("fpdet.reference.reduction.random_bits", lambda key, event, bits: seen.append(event) or 0)
+    monkeypatch.setattr(
+        "fpdet.reference.reduction.elementwise_bits", lambda key, position, event, bits: seen.append(event) or 0
+    )
     x, third = np.full(1, 1 / 3), np.full(1, 1 / 7)
     settings = dict(lr=0.1, momentum=0.9, dampening=0.0, weight_decay=0.01, nesterov=True, rescale=3)
     settings |= dict(dtype="bfloat16")

@@ -145,7 +145,7 @@ struct AdamScalarOps : ScalarOps {
 
 FPDET_HD inline AdamValues<double> adam_element(const AdamCoefficients& k, const Arith& arith,
                                                 const AdamValues<double>& at, double gradient,
-                                                RandomBits& random) {
+                                                ElementwiseBits& random) {
   const AdamScalarOps ops{{arith, random}};
   return adam_element(k, ops, at, gradient);
 }

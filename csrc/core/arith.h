@@ -132,6 +132,8 @@ struct Arithmetic {
   StochasticSpec stochastic{};
 };
 
+// Random is a source of random bits (random.h): of an output element that is a reduction, or of an
+// element of an elementwise op.
 class Arith {
  public:
   // operands_fit: every operand that will be passed is a value of the hardware type behind the
@@ -142,7 +144,8 @@ class Arith {
   FPDET_HD constexpr const Arithmetic& arithmetic() const { return arithmetic_; }
   FPDET_HD constexpr bool uses_hardware() const { return leaf_ != Leaf::Soft; }
 
-  FPDET_HD double add(double p, double q, RandomBits& random, int64_t event) const {
+  template <class Random>
+  FPDET_HD double add(double p, double q, Random& random, int64_t event) const {
     if (leaf_ == Leaf::Float32) {
       return with_hardware_rounding(arithmetic_.rounding, [=]<Rounding R>() {
         return static_cast<double>(ieee_add<R>(static_cast<float>(p), static_cast<float>(q)));
@@ -156,7 +159,8 @@ class Arith {
                     draw(random, event, Operation::Add, p, q));
   }
 
-  FPDET_HD double mul(double a, double b, RandomBits& random, int64_t event) const {
+  template <class Random>
+  FPDET_HD double mul(double a, double b, Random& random, int64_t event) const {
     if (leaf_ == Leaf::Float32) {
       return with_hardware_rounding(arithmetic_.rounding, [=]<Rounding R>() {
         return static_cast<double>(ieee_mul<R>(static_cast<float>(a), static_cast<float>(b)));
@@ -171,7 +175,8 @@ class Arith {
   }
 
   // a * b + c, rounded once.
-  FPDET_HD double fma(double a, double b, double c, RandomBits& random, int64_t event) const {
+  template <class Random>
+  FPDET_HD double fma(double a, double b, double c, Random& random, int64_t event) const {
     if (leaf_ == Leaf::Float32) {
       return with_hardware_rounding(arithmetic_.rounding, [=]<Rounding R>() {
         return static_cast<double>(
@@ -186,7 +191,8 @@ class Arith {
                     draw(random, event, Operation::Fma, a, b, c));
   }
 
-  FPDET_HD double div(double a, double b, RandomBits& random, int64_t event) const {
+  template <class Random>
+  FPDET_HD double div(double a, double b, Random& random, int64_t event) const {
     if (leaf_ == Leaf::Float32) {
       return with_hardware_rounding(arithmetic_.rounding, [=]<Rounding R>() {
         return static_cast<double>(ieee_div<R>(static_cast<float>(a), static_cast<float>(b)));
@@ -201,8 +207,8 @@ class Arith {
   }
 
   // Conversion of any double to any format, under this arithmetic's rounding.
-  FPDET_HD double round_to(double x, const Format& format, RandomBits& random,
-                           int64_t event) const {
+  template <class Random>
+  FPDET_HD double round_to(double x, const Format& format, Random& random, int64_t event) const {
     if (is_float64(format)) return x;
     if (is_float32(format) && is_hardware(arithmetic_.rounding)) {
       return with_hardware_rounding(arithmetic_.rounding, [=]<Rounding R>() {
@@ -214,15 +220,16 @@ class Arith {
   }
 
   // One term of a run: round(acc + a*b), or round(acc + round(a*b)) where not fused.
-  FPDET_HD double accumulate(double acc, double a, double b, RandomBits& random,
-                             int64_t product_event, int64_t sum_event) const {
+  template <class Random>
+  FPDET_HD double accumulate(double acc, double a, double b, Random& random, int64_t product_event,
+                             int64_t sum_event) const {
     if (arithmetic_.fused) return fma(a, b, acc, random, sum_event);
     return add(acc, mul(a, b, random, product_event), random, sum_event);
   }
 
   // R of one rounded operation; 0 where the rounding is not stochastic.
-  template <class... Operands>
-  FPDET_HD uint32_t draw(RandomBits& random, int64_t event, Operation operation,
+  template <class Random, class... Operands>
+  FPDET_HD uint32_t draw(Random& random, int64_t event, Operation operation,
                          Operands... operands) const {
     if (arithmetic_.rounding != Rounding::Stochastic) return 0;
     if (arithmetic_.stochastic.keyed_by_operands) {

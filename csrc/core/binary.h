@@ -17,7 +17,7 @@ inline constexpr const char* kBinaryWords[] = {"add", "sub", "mul", "div"};
 
 /// A member of the accumulator's format.
 FPDET_HD inline double binary_element(const Arith& arith, BinaryOperation operation, double a,
-                                      double b, RandomBits& random) {
+                                      double b, ElementwiseBits& random) {
   switch (operation) {
     case BinaryOperation::Subtract:
       return arith.add(a, -b, random, 0);

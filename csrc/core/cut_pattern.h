@@ -20,20 +20,35 @@ namespace fpdet::inline FPDET_TARGET {
 struct CutFormat {
   StochasticSpec spec{};
   uint64_t width = 0;
-  uint64_t ones = 0;    ///< 2^width - 1
-  uint64_t least = 0;   ///< least normal number
-  uint64_t range = 0;   ///< from there to the largest finite number
-  bool doubts = false;  ///< digits that were cut off can matter
+  uint64_t ones = 0;  ///< 2^width - 1
+  // The least normal number, and from there to the largest finite one; moved by 2^63, so that
+  // signed comparisons tell what lies outside.
+  uint64_t least = 0;
+  uint64_t range = 0;
+  uint64_t up = 0, down = 0;  ///< from the top of 32 bits to the top of `width`
+  bool doubts = false;        ///< digits that were cut off can matter
 
   CutFormat() = default;
   FPDET_HD constexpr CutFormat(const Format& format, const StochasticSpec& s)
       : spec(s),
         width(static_cast<uint64_t>(53 - format.precision)),
         ones((uint64_t{1} << width) - 1),
-        least(static_cast<uint64_t>(format.exponent_min + 1023) << 52),
+        least((static_cast<uint64_t>(format.exponent_min + 1023) << 52) + kSignBit),
         range(magnitude_bits(format.max_finite) - least),
+        up(width > 32 ? width - 32 : 0),
+        down(width < 32 ? 32 - width : 0),
         doubts(s.variant == 'c' || s.bits + (s.variant == 'b' ? 1 : 0) > 53 - format.precision) {}
 };
+
+/// What is used for every number, as words U.
+template <class U>
+struct CutWords {
+  U ones, least, range, up, down;
+};
+template <class U>
+FPDET_HD_INLINE constexpr CutWords<U> cut_words(const CutFormat& f, U zero) {
+  return {zero + f.ones, zero + f.least, zero + f.range, zero + f.up, zero + f.down};
+}
 
 /// What is added to a pattern for R = random (bias.h).
 template <class U>
@@ -41,6 +56,12 @@ FPDET_HD_INLINE constexpr U cut_bias(const CutFormat& f, U random) {
   const U zero = random ^ random;
   return rounding_bias<64>(Rounding::Stochastic, zero + f.width, zero + f.ones, zero, zero, f.spec,
                            random);
+}
+
+/// cut_bias of R 2^(32 - N): variant a alone.
+template <class U>
+FPDET_HD_INLINE constexpr U cut_bias_of_top(const CutWords<U>& f, U word) {
+  return (word << f.up) >> f.down;
 }
 
 /// cut_bias of the R whose lane is the bits [bit, bit + lane_width) of word, higher bits being
@@ -59,16 +80,37 @@ struct CutResult {
   U doubtful;  ///< not zero: the pattern is not to be used
 };
 
+/// All bits set where a > b as signed words, and where a == b.
+template <class U>
+FPDET_HD_INLINE constexpr U signed_above(U a, U b) {
+  using Compared = decltype(a > b);
+  if constexpr (__is_same(Compared, bool)) {
+    return static_cast<int64_t>(a) > static_cast<int64_t>(b) ? ~U{0} : U{0};
+  } else {
+    return reinterpret_cast<U>(reinterpret_cast<Compared>(a) > reinterpret_cast<Compared>(b));
+  }
+}
+template <class U>
+FPDET_HD_INLINE constexpr U equal(U a, U b) {
+  if constexpr (__is_same(decltype(a == b), bool)) {
+    return a == b ? ~U{0} : U{0};
+  } else {
+    return reinterpret_cast<U>(a == b);
+  }
+}
+
 /// U is uint64_t or a vector of such. Doubts = f.doubts, known beforehand.
 template <bool Doubts, class U>
-FPDET_HD_INLINE constexpr CutResult<U> round_cut_pattern(U x, const CutFormat& f, U bias) {
-  const U zero = x ^ x;
-  const U ones = zero + f.ones;
+FPDET_HD_INLINE constexpr CutResult<U> round_cut_pattern(U x, const CutWords<U>& f, U bias) {
   const U sum = x + bias;
   const U above = (x & ~kSignBit) - f.least;
-  U doubtful = above > f.range ? ~zero : zero;
-  if constexpr (Doubts) doubtful |= (sum & ones) == ones ? ~zero : zero;
-  return {sum & ~ones, doubtful};
+  U doubtful = signed_above(above, f.range);
+  if constexpr (Doubts) doubtful |= equal(sum & f.ones, f.ones);
+  return {sum & ~f.ones, doubtful};
+}
+template <bool Doubts, class U>
+FPDET_HD_INLINE constexpr CutResult<U> round_cut_pattern(U x, const CutFormat& f, U bias) {
+  return round_cut_pattern<Doubts>(x, cut_words(f, x ^ x), bias);
 }
 
 }  // namespace fpdet::inline FPDET_TARGET

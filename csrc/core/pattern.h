@@ -67,13 +67,23 @@ FPDET_HD_INLINE constexpr auto less(U a, U b) {
   }
 }
 
+template <class U>
+FPDET_HD_INLINE constexpr U lesser(U a, U b) {
+  using Compared = decltype(a < b);
+  if constexpr (__is_same(Compared, bool)) {
+    return a < b ? a : b;
+  } else {
+    const auto x = reinterpret_cast<Compared>(a), y = reinterpret_cast<Compared>(b);
+    return reinterpret_cast<U>(x < y ? x : y);
+  }
+}
+
 /// x rounded: a pattern of Layout again. Shrinks = (f.least_field > 1): known beforehand, a loop
-/// over numbers that keep their exponent range is short. R = random, of Stochastic alone, which
-/// needs the 64 bits of Binary64.
+/// over numbers that keep their exponent range is short. R = random, of Stochastic alone; Binary32
+/// has R 2^(32 - N), which must fit (bias.h).
 template <Rounding R, bool Shrinks, class Layout, class U>
 FPDET_HD_INLINE constexpr U round_pattern(U x, const PatternFormat<Layout>& f, U random) {
   using Word = typename Layout::Word;
-  static_assert(R != Rounding::Stochastic || Layout::kBits >= 64);
   constexpr int kBits = Layout::kBits, kFraction = Layout::kFraction;
   constexpr Word kSign = Word{1} << (kBits - 1);
   constexpr Word kImplicit = Word{1} << kFraction;
@@ -97,24 +107,45 @@ FPDET_HD_INLINE constexpr U round_pattern(U x, const PatternFormat<Layout>& f, U
         less(field, least_field) ? least_field - field - (field == 0 ? zero + 1 : zero) : zero;
     const U drop = lacking + static_cast<Word>(f.dropped);
     // Far below the quantum digits are jammed so that all of them stay inside a word.
-    const U widest = zero + static_cast<Word>(kBits - 2), all = zero + static_cast<Word>(kBits - 1);
-    const U width = less(widest, drop) ? widest : drop;
-    const U excess = drop - width;
-    const U cut = less(all, excess) ? all : excess;
-    const U kept = significand >> cut;
-    const U jammed = kept | ((kept << cut) == significand ? zero : zero + 1);
+    constexpr bool kNarrow = R == Rounding::Stochastic && kBits < 64;
+    const U all = zero + static_cast<Word>(kBits - 1);
+    const U width = lesser(drop, kNarrow ? all : zero + static_cast<Word>(kBits - 2));
+    const U cut = lesser(drop - width, all);
     const U ones = ((zero + 1) << width) - 1;
     const U odd = (significand >> width) & 1;
     const U bias = rounding_bias<kBits>(R, width, ones, odd, negative, f.spec, random);
     const U near = (magnitude + bias) & ~ones;
-    const U far = ((jammed + bias) >> width) == 0 ? zero : zero + f.least;
+    U away;  // all bits set where a number below the quantum becomes it
+    if constexpr (kNarrow) {
+      // R may have more digits than a jammed fraction: the fraction in units of 2^-32 quanta, cut
+      // there, carries out of the word with R.
+      static_assert(kBits == 32 && kFraction < 31);
+      const U fraction = ((significand << 1) << (all - width)) >> cut;
+      away = fraction > ~aligned_random<kBits>(f.spec, random) ? ~zero : zero;
+    } else {
+      const U kept = significand >> cut;
+      const U jammed = kept | ((kept << cut) == significand ? zero : zero + 1);
+      away = ((jammed + bias) >> width) == 0 ? zero : ~zero;
+    }
+    const U far = away & f.least;
     rounded = less(zero + static_cast<Word>(kFraction), drop) ? far : near;
   }
-  const U beyond = f.beyond_positive ^ (negative & (f.beyond_positive ^ f.beyond_negative));
+  U beyond = zero + f.beyond_positive;
+  if constexpr (R == Rounding::Upward || R == Rounding::Downward) {
+    beyond ^= negative & (f.beyond_positive ^ f.beyond_negative);
+  }
   // The sum may have carried into the sign of what was infinite or NaN: those are replaced last.
   rounded = less(zero + f.max_finite, rounded) ? beyond : rounded;
   rounded = less(magnitude, zero + kInfinity) ? rounded : magnitude | f.special;
   return rounded | sign;
+}
+
+/// All bits set where 0 < |x| < least, the pattern of the least normal number: elsewhere a format
+/// rounds as one that keeps its exponent range.
+template <class Word, class U>
+FPDET_HD_INLINE constexpr U below_normal(U x, Word least) {
+  const U zero = x ^ x;
+  return ((x & (~Word{0} >> 1)) - 1) < zero + (least - 1) ? ~zero : zero;
 }
 
 /// f(rounding and "does the exponent range shrink" as constants) for those of a PatternFormat.

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: MIT
 // Random bits of stochastic rounding, a pure function of
-//   (seed, counter, pass, n, element within the sample, event).
-// Two Philox calls key one output element; then every call gives 128 bits = 4, 8 or 16 lanes, one
-// lane per event, of which the top `bits` are R. keyed_by_operands hashes the operands of the
-// rounded operation instead, so that equal computations round equally wherever they stand.
+//   (seed, counter, pass, n, element, event).
+// One Philox call gives a block of 128 bits = 4, 8 or 16 lanes, and the top `bits` of a lane are R.
+// A block serves what is computed next to each other:
+//   RandomBits       the events of one output element of a reduction, which two Philox calls key
+//   ElementwiseBits  neighbours in an elementwise op, at one event
+// keyed_by_operands hashes the operands of the rounded operation instead, so that equal
+// computations round equally wherever they stand.
 #pragma once
 
 #include "bits.h"
@@ -42,7 +45,7 @@ struct ElementKeyOf {
 };
 using ElementKey = ElementKeyOf<uint32_t>;
 
-// k1, of all elements of a sample.
+// k1, of all elements of a sample, or of all tensors of an elementwise op.
 template <class U>
 FPDET_HD_INLINE constexpr PhiloxBlockOf<U> sample_key(const PhiloxKeyOf<U>& seed, U counter_low,
                                                       U counter_high, U pass, U n) {
@@ -56,10 +59,13 @@ FPDET_HD_INLINE constexpr ElementKeyOf<U> element_key(const Key& key, U w2, U w3
   return ElementKeyOf<U>{{k2.w0, k2.w1}, k2.w2, k2.w3};
 }
 
+FPDET_HD constexpr PhiloxBlock sample_key(uint64_t seed, uint64_t counter, uint32_t pass,
+                                          uint32_t n) {
+  return sample_key(philox_key(seed), low_word(counter), high_word(counter), pass, n);
+}
 FPDET_HD constexpr ElementKey element_key(uint64_t seed, uint64_t counter, uint32_t pass,
                                           uint32_t n, uint64_t element) {
-  const PhiloxBlock k1 =
-      sample_key(philox_key(seed), low_word(counter), high_word(counter), pass, n);
+  const PhiloxBlock k1 = sample_key(seed, counter, pass, n);
   return element_key(PhiloxKey{k1.w0, k1.w1}, k1.w2, k1.w3, low_word(element), high_word(element));
 }
 
@@ -70,6 +76,14 @@ FPDET_HD_INLINE constexpr PhiloxBlockOf<U> random_block(const ElementKeyOf<U>& k
   return philox(key.key, PhiloxBlockOf<U>{block_low, block_high, key.upper0, key.upper1});
 }
 
+// The 128 bits of a block of neighbours at one event: key is (k1[0], k1[1]), the words k1[2] and
+// k1[3]. The words of consecutive blocks, one after the other, are an array of lanes by position.
+template <class Key, class U>
+FPDET_HD_INLINE constexpr PhiloxBlockOf<U> neighbour_block(const Key& key, U w2, U w3, U block_low,
+                                                           U block_high, uint32_t event) {
+  return philox(key, PhiloxBlockOf<U>{block_low, block_high, w2 ^ event, w3});
+}
+
 // Bits of one lane: the smallest of 8, 16, 32 that holds N.
 FPDET_HD constexpr int lane_width(int bits) { return bits <= 8 ? 8 : bits <= 16 ? 16 : 32; }
 
@@ -77,6 +91,12 @@ FPDET_HD constexpr int lane_width(int bits) { return bits <= 8 ? 8 : bits <= 16 
 template <class U>
 FPDET_HD_INLINE constexpr U word_at(const PhiloxBlockOf<U>& words, int bit) {
   return bit < 64 ? (bit < 32 ? words.w0 : words.w1) : (bit < 96 ? words.w2 : words.w3);
+}
+
+// The lane of `width` bits that begins at bit `bit` of a block.
+template <class U>
+FPDET_HD_INLINE constexpr U lane_at(const PhiloxBlockOf<U>& words, int bit, int width) {
+  return (word_at(words, bit) >> (bit % 32)) & (0xffffffffu >> (32 - width));
 }
 
 // The random source of one output element (U a word), or of a vector of them. It remembers its last
@@ -101,7 +121,7 @@ class RandomBitsOf {
       cached_ = true;
     }
     const int bit = static_cast<int>(position & (lanes - 1)) * lane_width_;
-    return ((word_at(words_, bit) >> (bit % 32)) & (0xffffffffu >> (32 - lane_width_))) >> drop_;
+    return lane_at(words_, bit, lane_width_) >> drop_;
   }
 
  private:
@@ -113,6 +133,35 @@ class RandomBitsOf {
   bool cached_ = false;
 };
 using RandomBits = RandomBitsOf<uint32_t>;
+
+// The random source of the element at `position` of an elementwise op.
+class ElementwiseBits {
+ public:
+  ElementwiseBits() = default;
+  FPDET_HD constexpr ElementwiseBits(const StochasticSpec& spec, const PhiloxBlock& k1,
+                                     uint64_t position)
+      : k1_(k1),
+        block_(position / static_cast<uint64_t>(128 / lane_width(spec.bits))),
+        bit_(static_cast<int>(position % static_cast<uint64_t>(128 / lane_width(spec.bits))) *
+             lane_width(spec.bits)),
+        lane_width_(lane_width(spec.bits)),
+        drop_(lane_width(spec.bits) - spec.bits) {}
+
+  // R of an event, 0 <= event < 2^32: uniform in [0, 2^bits).
+  FPDET_HD constexpr uint32_t at(int64_t event) const {
+    const PhiloxBlock words =
+        neighbour_block(PhiloxKey{k1_.w0, k1_.w1}, k1_.w2, k1_.w3, low_word(block_),
+                        high_word(block_), static_cast<uint32_t>(event));
+    return lane_at(words, bit_, lane_width_) >> drop_;
+  }
+
+ private:
+  PhiloxBlock k1_{};
+  uint64_t block_ = 0;
+  int bit_ = 0;
+  int lane_width_ = 32;
+  int drop_ = 0;
+};
 
 // What is rounded, for operand-keyed draws.
 enum class Operation : uint32_t {

@@ -98,7 +98,7 @@ inline constexpr int64_t kSgdParameterEvent = 13;
 /// One element at a time: any Arithmetic.
 struct ScalarOps {
   const Arith& arith;
-  RandomBits& random;
+  ElementwiseBits& random;
 
   FPDET_HD double multiply_add(double c, double y, double x, int64_t product_event,
                                int64_t event) const {
@@ -115,7 +115,7 @@ struct ScalarOps {
 
 FPDET_HD inline SgdResult<double> sgd_element(const SgdCoefficients& k, const Arith& arith,
                                               double parameter, double gradient, double buffer,
-                                              RandomBits& random) {
+                                              ElementwiseBits& random) {
   ScalarOps ops{arith, random};
   return sgd_element(k, ops, parameter, gradient, buffer);
 }

@@ -2,8 +2,7 @@
 // What the elementwise kernels have in common: which arithmetic they cover, and how they are told.
 #pragma once
 
-#include <algorithm>
-
+#include "../calls/random_of.h"
 #include "../core/element.h"
 #include "contraction.h"
 #include "dispatch.h"
@@ -27,9 +26,13 @@ inline bool kernels_cover(const Arithmetic& arithmetic, Scalar scalar) {
          (hardware_covers(arithmetic, scalar) || emulation_covers(arithmetic, scalar));
 }
 
+/// Of a call that counts samples.
 inline kernels::Source source_of(const Draw& draw, int64_t per_sample) {
-  return {draw.seed, draw.counter, draw.pass, static_cast<uint32_t>(draw.batch_offset),
-          std::max<int64_t>(1, per_sample)};
+  return {draw.seed, draw.counter, draw.pass, 0, first_position(draw, per_sample)};
+}
+/// Of a call on many tensors, which set number and first position.
+inline kernels::Source source_of(const Draw& draw) {
+  return {draw.seed, draw.counter, draw.pass, 0, 0};
 }
 
 inline kernels::Conversion conversion_to(Scalar scalar, const Arithmetic& arithmetic) {

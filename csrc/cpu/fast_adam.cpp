@@ -24,7 +24,7 @@ void fast_adam(const AdamCall& call, const ParallelFor& parallel_for) {
                                call.arithmetic,
                                conversion_to(call.scalar, call.arithmetic),
                                adam_coefficients(call.scalars, call.arithmetic.format),
-                               source_of(call.draw, 1)};
+                               source_of(call.draw)};
   // The tensors as one row of elements: tensor i has those from starts[i] to starts[i + 1].
   std::vector<int64_t> starts{0};
   for (const AdamTensor& tensor : call.tensors) starts.push_back(starts.back() + tensor.count);

@@ -37,7 +37,8 @@ bool fast_sgd_covers(const SgdCall& call) { return kernels_cover(call.arithmetic
 void fast_round(const RoundCall& call, const ParallelFor& parallel_for) {
   kernels::RoundTask task;
   task.scalar = call.scalar;
-  task.wide = call.scalar == Scalar::Float64 || call.rounding == Rounding::Stochastic;
+  task.wide = call.scalar == Scalar::Float64 ||
+              (call.rounding == Rounding::Stochastic && !bias_fits_32(call.stochastic));
   const Format own = format_of(call.scalar);
   const Format& target = embeds(own, call.format) ? own : call.format;
   if (task.wide) {
@@ -81,7 +82,7 @@ void fast_sgd(const SgdCall& call, const ParallelFor& parallel_for) {
                               call.arithmetic,
                               conversion_to(call.scalar, call.arithmetic),
                               sgd_coefficients(call.scalars, call.arithmetic.format),
-                              source_of(call.draw, 1)};
+                              source_of(call.draw)};
   // The tensors as one row of elements: tensor i has those from starts[i] to starts[i + 1].
   std::vector<int64_t> starts{0};
   for (const SgdTensor& tensor : call.tensors) starts.push_back(starts.back() + tensor.count);

@@ -21,9 +21,10 @@ template <class T>
   auto* average = static_cast<T*>(tensor.average);
   auto* square = static_cast<T*>(tensor.square);
   auto* most = static_cast<T*>(tensor.most);
+  const ElementwiseSource source(call.arithmetic.stochastic, call.arithmetic.rounding, call.draw,
+                                 tensor.number, 0);
   for (int64_t i = begin; i < end; ++i) {
-    RandomBits random = random_of_element(call.arithmetic.stochastic, call.arithmetic.rounding,
-                                          call.draw, tensor.number, i);
+    ElementwiseBits random = source.of(i);
     const AdamValues<double> before{widen(parameter[i]), widen(average[i]), widen(square[i]),
                                     most != nullptr ? widen(most[i]) : 0.0};
     const AdamValues<double> after =

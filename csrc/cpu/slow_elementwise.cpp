@@ -19,8 +19,10 @@ bool operands_fit(Scalar scalar, const Format& format) {
 template <class T>
 [[gnu::noinline]] void round_run(const RoundCall& call, int64_t begin, int64_t end) {
   const Arith arith({call.rounding, call.format, true, call.stochastic}, false);
+  const ElementwiseSource source =
+      source_of(call.stochastic, call.rounding, call.draw, call.per_sample);
   for (int64_t i = begin; i < end; ++i) {
-    RandomBits random = random_of(call.stochastic, call.rounding, call.draw, call.per_sample, i);
+    ElementwiseBits random = source.of(i);
     const double x = widen(static_cast<const T*>(call.x)[i]);
     const double member = arith.round_to(x, call.format, random, 0);
     store(arith.round_to(member, kFormatOf<T>, random, 1), static_cast<T*>(call.out)[i]);
@@ -34,9 +36,10 @@ template <class T>
     if (operand.data == nullptr) return operand.number;
     return widen(static_cast<const T*>(operand.data)[i * operand.column]);
   };
+  const ElementwiseSource source =
+      source_of(call.arithmetic.stochastic, call.arithmetic.rounding, call.draw, call.per_sample);
   for (int64_t i = row.begin; i < row.end; ++i) {
-    RandomBits random = random_of(call.arithmetic.stochastic, call.arithmetic.rounding, call.draw,
-                                  call.per_sample, row.first + i);
+    ElementwiseBits random = source.of(row.first + i);
     const double result =
         binary_element(arith, call.operation, value(row.a, i), value(row.b, i), random);
     store(arith.round_to(result, kFormatOf<T>, random, 1), static_cast<T*>(row.out)[i]);
@@ -50,9 +53,10 @@ template <class T>
   auto* parameter = static_cast<T*>(tensor.parameter);
   const auto* gradient = static_cast<const T*>(tensor.gradient);
   auto* buffer = static_cast<T*>(tensor.buffer);
+  const ElementwiseSource source(call.arithmetic.stochastic, call.arithmetic.rounding, call.draw,
+                                 tensor.number, 0);
   for (int64_t i = begin; i < end; ++i) {
-    RandomBits random = random_of_element(call.arithmetic.stochastic, call.arithmetic.rounding,
-                                          call.draw, tensor.number, i);
+    ElementwiseBits random = source.of(i);
     const SgdResult<double> step =
         sgd_element(coefficients, arith, widen(parameter[i]), widen(gradient[i]),
                     buffer != nullptr ? widen(buffer[i]) : 0.0, random);

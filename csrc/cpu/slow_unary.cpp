@@ -11,9 +11,10 @@ namespace {
 template <Function F, class T>
 [[gnu::noinline]] void run(const UnaryCall& call, int64_t begin, int64_t end) {
   const Arith arith(call.arithmetic, false);
+  const ElementwiseSource source =
+      source_of(call.arithmetic.stochastic, call.arithmetic.rounding, call.draw, call.per_sample);
   for (int64_t i = begin; i < end; ++i) {
-    RandomBits random = random_of(call.arithmetic.stochastic, call.arithmetic.rounding, call.draw,
-                                  call.per_sample, i);
+    ElementwiseBits random = source.of(i);
     const double x = widen(static_cast<const T*>(call.x)[i]);
     store(unary_element<F>(arith, x, kFormatOf<T>, random), static_cast<T*>(call.out)[i]);
   }

@@ -34,18 +34,16 @@ struct AdamElements {
     const Arith arith(arithmetic, operands_fit(task.scalar, arithmetic.format));
     const Draw draw = resolved(task.draw);
     for_chunks(task.tensors, block, [&](const AdamTensor& t, int64_t begin, int64_t end) {
+      const ElementwiseSource source(arithmetic.stochastic, arithmetic.rounding, draw, t.number, 0);
       for (int64_t i = begin + block.thread(); i < end; i += kThreads) {
-        one(task, arith, draw, t, i);
+        one(task, arith, source.of(i), t, i);
       }
     });
   }
 
  private:
-  FPDET_HD static void one(const Task& task, const Arith& arith, const Draw& draw,
+  FPDET_HD static void one(const Task& task, const Arith& arith, ElementwiseBits random,
                            const AdamTensor& t, int64_t i) {
-    const Arithmetic& arithmetic = task.arithmetic;
-    RandomBits random =
-        random_of_element(arithmetic.stochastic, arithmetic.rounding, draw, t.number, i);
     const auto load = [&](const void* data) { return load_element(task.scalar, data, i); };
     const AdamValues<double> before{load(t.parameter), load(t.average), load(t.square),
                                     t.most != nullptr ? load(t.most) : 0.0};

@@ -25,8 +25,10 @@ struct RoundElements {
     const Draw draw = resolved(task.draw);
     const Arith arith({task.rounding, task.format, true, task.stochastic}, false);
     const Format own = element_format(task.scalar);
+    const ElementwiseSource source =
+        source_of(task.stochastic, task.rounding, draw, task.per_sample);
     for_share<RoundElements>(block, task.count, [&](int64_t i) {
-      RandomBits random = random_of(task.stochastic, task.rounding, draw, task.per_sample, i);
+      ElementwiseBits random = source.of(i);
       const double x = load_element(task.scalar, task.x, i);
       const double member = arith.round_to(x, task.format, random, 0);
       store_element(task.scalar, task.out, i, arith.round_to(member, own, random, 1));
@@ -51,10 +53,11 @@ struct BinaryElements {
       return load_element(task.scalar, operand.data,
                           task.place_of_row(operand, row) + column * operand.column);
     };
+    const ElementwiseSource source =
+        source_of(arithmetic.stochastic, arithmetic.rounding, draw, task.per_sample);
     for_share<BinaryElements>(block, task.count, [&](int64_t i) {
       const int64_t row = i / task.columns, column = i - row * task.columns;
-      RandomBits random =
-          random_of(arithmetic.stochastic, arithmetic.rounding, draw, task.per_sample, i);
+      ElementwiseBits random = source.of(i);
       const double result = binary_element(arith, task.operation, value(task.a, row, column),
                                            value(task.b, row, column), random);
       store_element(task.scalar, task.out, i, arith.round_to(result, own, random, 1));

@@ -9,7 +9,6 @@
 // outline.h stands before all of core
 
 #include "../calls/gather_sum.h"
-#include "../calls/random_of.h"
 #include "../core/permutation.h"
 #include "../core/reduce.h"
 #include "block.h"
@@ -121,8 +120,10 @@ struct GatherSums {
     const GatherSumCall& call = task.call;
     const int64_t column = task.first_column + number;
     const Arithmetic& arithmetic = call.arithmetic;
-    RandomBits random = random_of_element(arithmetic.stochastic, arithmetic.rounding, draw,
-                                          static_cast<uint32_t>(draw.batch_offset + sum), column);
+    RandomBits random;
+    if (arithmetic.rounding == Rounding::Stochastic) {
+      random = RandomBits(arithmetic.stochastic, task.key(draw, draw.seed, sum, column));
+    }
     const int64_t* sequence = task.sequence;
     if (sequence != nullptr) {
       sequence += task.place(sum) + (task.by_column ? number * call.terms : 0);

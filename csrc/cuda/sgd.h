@@ -37,9 +37,9 @@ struct SgdAny {
     const Draw draw = resolved(task.draw);
     const Format own = element_format(task.scalar);
     for_chunks(task.tensors, block, [&](const SgdTensor& t, int64_t begin, int64_t end) {
+      const ElementwiseSource source(arithmetic.stochastic, arithmetic.rounding, draw, t.number, 0);
       for (int64_t i = begin + block.thread(); i < end; i += kThreads) {
-        RandomBits random =
-            random_of_element(arithmetic.stochastic, arithmetic.rounding, draw, t.number, i);
+        ElementwiseBits random = source.of(i);
         const double buffer = t.buffer != nullptr ? load_element(task.scalar, t.buffer, i) : 0.0;
         const SgdResult<double> step =
             sgd_element(task.coefficients, arith, load_element(task.scalar, t.parameter, i),

@@ -27,9 +27,10 @@ struct UnaryElements {
     const Arithmetic& arithmetic = task.arithmetic;
     const Arith arith(arithmetic, false);
     const Format own = element_format(task.scalar);
+    const ElementwiseSource source =
+        source_of(arithmetic.stochastic, arithmetic.rounding, draw, task.per_sample);
     for_share<UnaryElements>(block, task.count, [&](int64_t i) {
-      RandomBits random =
-          random_of(arithmetic.stochastic, arithmetic.rounding, draw, task.per_sample, i);
+      ElementwiseBits random = source.of(i);
       const double x = load_element(task.scalar, task.x, i);
       store_element(task.scalar, task.out, i, unary_element<F>(arith, x, own, random));
     });

@@ -15,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "../calls/random_of.h"
 #include "../core/arith.h"
 #include "../core/canary.h"
 #include "../core/environment.h"
@@ -22,6 +23,7 @@
 #include "../core/functions.h"
 #include "../core/permutation.h"
 #include "../core/reduce.h"
+#include "../core/unary.h"
 #include "../core/words.h"
 
 namespace py = pybind11;
@@ -120,11 +122,28 @@ struct Place {
                        static_cast<uint32_t>(batch_offset + index / sample_size),
                        static_cast<uint64_t>(index % sample_size));
   }
+  // Of an output element that is a reduction.
   RandomBits bits(const StochasticSpec& spec, Rounding rounding, int64_t index) const {
     if (rounding != Rounding::Stochastic || spec.keyed_by_operands) return RandomBits();
     return RandomBits(spec, key(spec.seed, index));
   }
+  // Of the elements of an elementwise op.
+  ElementwiseSource elementwise(const Arithmetic& a) const {
+    return source_of(a.stochastic, a.rounding, Draw{a.stochastic.seed, counter, pass, batch_offset},
+                     sample_size);
+  }
 };
+
+// Of so many random bits; refuses numbers that there are not.
+StochasticSpec spec_of(int bits) {
+  if (bits < 1 || bits > 32) {
+    throw std::invalid_argument("bits: expected an integer from 1 to 32, got " +
+                                std::to_string(bits));
+  }
+  StochasticSpec spec;
+  spec.bits = bits;
+  return spec;
+}
 
 enum class Elementwise { Round, Add, Mul, Fma, Div };
 
@@ -145,8 +164,9 @@ FPDET_NOINLINE void elementwise_chunk(Elementwise operation, const Arith& arith,
   double result[kChunk];
   for (size_t k = 0; k < inputs.size(); ++k) inputs[k].load(first, count, operand[k]);
   const Arithmetic& a = arith.arithmetic();
+  const ElementwiseSource source = place.elementwise(a);
   for (int64_t i = 0; i < count; ++i) {
-    RandomBits random = place.bits(a.stochastic, a.rounding, first + i);
+    ElementwiseBits random = source.of(first + i);
     const double x = operand[0][i];
     switch (operation) {
       case Elementwise::Round:
@@ -230,10 +250,10 @@ FPDET_NOINLINE void function_chunk(const Arith& arith, const Place& place, const
   double operand[kChunk];
   double result[kChunk];
   source.load(first, count, operand);
-  const Arithmetic& a = arith.arithmetic();
+  const ElementwiseSource bits = place.elementwise(arith.arithmetic());
   for (int64_t i = 0; i < count; ++i) {
-    RandomBits random = place.bits(a.stochastic, a.rounding, first + i);
-    result[i] = rounded_function<F>(operand[i], arith, random);
+    ElementwiseBits random = bits.of(first + i);
+    result[i] = rounded_element<F>(operand[i], arith, random);
   }
   sink.store(first, count, result);
 }
@@ -477,18 +497,23 @@ PYBIND11_MODULE(_core, m) {
       "random_bits",
       [](uint64_t seed, uint64_t counter, uint32_t pass, uint32_t n, uint64_t element,
          int64_t event, int bits) {
-        if (bits < 1 || bits > 32) {
-          throw std::invalid_argument("bits: expected an integer from 1 to 32, got " +
-                                      std::to_string(bits));
-        }
         if (event < 0) throw std::invalid_argument("event: expected 0 or more");
-        StochasticSpec spec;
-        spec.bits = bits;
-        RandomBits random(spec, element_key(seed, counter, pass, n, element));
+        RandomBits random(spec_of(bits), element_key(seed, counter, pass, n, element));
         return random.at(event);
       },
       py::arg("seed"), py::arg("counter"), py::arg("pass_tag"), py::arg("n"), py::arg("element"),
-      py::arg("event"), py::arg("bits") = 32, "The random bits R of one event.");
+      py::arg("event"), py::arg("bits") = 32,
+      "The random bits R of one event of an output element that is a reduction.");
+  m.def(
+      "elementwise_bits",
+      [](uint64_t seed, uint64_t counter, uint32_t pass, uint64_t position, uint32_t event,
+         int bits, uint32_t n) {
+        return ElementwiseBits(spec_of(bits), sample_key(seed, counter, pass, n), position)
+            .at(event);
+      },
+      py::arg("seed"), py::arg("counter"), py::arg("pass_tag"), py::arg("position"),
+      py::arg("event") = 0, py::arg("bits") = 32, py::arg("n") = 0,
+      "The random bits R of one event of an element of an elementwise op.");
 
   m.def(
       "parse_arithmetic", [](const std::string& text) { return describe(parse_arithmetic(text)); },

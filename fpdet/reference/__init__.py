@@ -45,7 +45,7 @@ from .reduction import (
     reduce_element,
 )
 from .rounding import FORMATS, ROUNDINGS, Format, away_from_zero, format_of, overflows_to_infinity, round_exact
-from .stream import element_key, philox, random_bits
+from .stream import element_key, elementwise_bits, philox, random_bits, sample_key
 from .tensors import same
 
 __all__ = [
@@ -77,6 +77,7 @@ __all__ = [
     "convolution_grad_weight",
     "div",
     "element_key",
+    "elementwise_bits",
     "exact_sum",
     "fma",
     "format_of",
@@ -93,6 +94,7 @@ __all__ = [
     "round_tensor",
     "runs_and_fold",
     "same",
+    "sample_key",
     "sgd_step",
     "shuffle",
     "sum_terms",

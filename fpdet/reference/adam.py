@@ -67,8 +67,8 @@ def adam_step(
     grad, exp_avg, exp_avg_sq = as_values(grad), as_values(exp_avg).copy(), as_values(exp_avg_sq).copy()
     largest = None if max_exp_avg_sq is None else as_values(max_exp_avg_sq).copy()
 
-    def value(index, element):
-        r, store = rules.rounder(accumulator, n, element), rules.rounder(dtype, n, element)
+    def value(index, position):
+        r, store = (rules.elementwise_rounder(format, position, n) for format in (accumulator, dtype))
 
         def multiply_add(x, c, y, step):
             if rules.fused:

@@ -14,7 +14,7 @@ import numpy as np
 from .order import parse_order
 from .reduction import DEFAULT
 from .rounding import floor_log2, format_of, power_of_two, round_exact
-from .tensors import as_values, dtype_of, fill_samples
+from .tensors import as_values, dtype_of, fill_positions
 
 UNARY = 9
 
@@ -150,11 +150,11 @@ def unary(name, x, rules=DEFAULT, dtype=None) -> np.ndarray:
     rules = rules.for_pass(UNARY)
     accumulator = dtype if parse_order(rules.order).name == "exact" else rules.accumulator_format(dtype)
 
-    def value(index, n, element):
+    def value(index, position):
         operand = float(x[index])
-        rounder = rules.rounder(accumulator, n, element)
+        rounder = rules.elementwise_rounder(accumulator, position)
         random = rounder.draw(0, name, (operand,)) if rules.rounding == "stochastic" else None
         member = function(name, operand, accumulator, rules.rounding, random, rules.bits, rules.variant)
-        return rules.rounder(dtype, n, element).convert(member, 1)
+        return rules.elementwise_rounder(dtype, position).convert(member, 1)
 
-    return fill_samples(x.shape, rules.batch_offset, value)
+    return fill_positions(x.shape, rules.batch_offset, value)

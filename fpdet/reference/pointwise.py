@@ -9,7 +9,7 @@ import numpy as np
 from .arithmetic import convert
 from .order import parse_order
 from .reduction import ADD, DEFAULT, ROUND, SGD
-from .tensors import as_values, dtype_of, fill, fill_samples
+from .tensors import as_values, dtype_of, fill, fill_positions
 
 
 def add_tensors(a, b, rules=DEFAULT, dtype=None) -> np.ndarray:
@@ -23,11 +23,11 @@ def add_tensors(a, b, rules=DEFAULT, dtype=None) -> np.ndarray:
     rules = rules.for_pass(ADD)
     accumulator = dtype if parse_order(rules.order).name == "exact" else rules.accumulator_format(dtype)
 
-    def value(index, n, element):
-        total = rules.rounder(accumulator, n, element).add(float(a[index]), float(b[index]), 0)
-        return rules.rounder(dtype, n, element).convert(total, 1)
+    def value(index, position):
+        total = rules.elementwise_rounder(accumulator, position).add(float(a[index]), float(b[index]), 0)
+        return rules.elementwise_rounder(dtype, position).convert(total, 1)
 
-    return fill_samples(a.shape, rules.batch_offset, value)
+    return fill_positions(a.shape, rules.batch_offset, value)
 
 
 def round_tensor(x, format, rules=DEFAULT, dtype=None) -> np.ndarray:
@@ -36,11 +36,11 @@ def round_tensor(x, format, rules=DEFAULT, dtype=None) -> np.ndarray:
     dtype, x = dtype_of(x, dtype), as_values(x)
     rules = rules.for_pass(ROUND)
 
-    def value(index, n, element):
-        rounded = rules.rounder(format, n, element).convert(float(x[index]), 0)
-        return rules.rounder(dtype, n, element).convert(rounded, 1)
+    def value(index, position):
+        rounded = rules.elementwise_rounder(format, position).convert(float(x[index]), 0)
+        return rules.elementwise_rounder(dtype, position).convert(rounded, 1)
 
-    return fill_samples(x.shape, rules.batch_offset, value)
+    return fill_positions(x.shape, rules.batch_offset, value)
 
 
 def sgd_step(
@@ -75,8 +75,8 @@ def sgd_step(
         lr = float(lr) * float(rescale)
     buffer = None if momentum == 0 else np.empty_like(param) if first_step else as_values(buffer).copy()
 
-    def value(index, element):
-        r, store = rules.rounder(accumulator, n, element), rules.rounder(dtype, n, element)
+    def value(index, position):
+        r, store = (rules.elementwise_rounder(format, position, n) for format in (accumulator, dtype))
 
         def multiply_add(a, b, c, event):
             return r.fma(a, b, c, event + 1) if rules.fused else r.add(c, r.mul(a, b, event), event + 1)

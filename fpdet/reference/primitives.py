@@ -10,7 +10,7 @@ import numpy as np
 from .arithmetic import convert
 from .order import parse_order
 from .reduction import DEFAULT, FORWARD, reduce_element
-from .tensors import as_values, dtype_of, fill_samples, indices
+from .tensors import as_values, dtype_of, fill_positions, fill_samples, indices
 
 
 def binary(a, b, operation, rules=DEFAULT, dtype=None) -> np.ndarray:
@@ -28,11 +28,12 @@ def binary(a, b, operation, rules=DEFAULT, dtype=None) -> np.ndarray:
     a, b = np.broadcast_arrays(a, b)
     rules = rules.for_pass(FORWARD)
 
-    def value(index, n, element):
-        operate = getattr(rules.rounder(accumulator, n, element), operation)
-        return rules.rounder(dtype, n, element).convert(operate(float(a[index]), float(b[index]), 0), 1)
+    def value(index, position):
+        operate = getattr(rules.elementwise_rounder(accumulator, position), operation)
+        result = operate(float(a[index]), float(b[index]), 0)
+        return rules.elementwise_rounder(dtype, position).convert(result, 1)
 
-    return fill_samples(a.shape, rules.batch_offset, value)
+    return fill_positions(a.shape, rules.batch_offset, value)
 
 
 def sum_terms(a, b=None, dims=None, keepdim=False, rules=DEFAULT, dtype=None) -> np.ndarray:

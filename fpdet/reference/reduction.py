@@ -11,7 +11,7 @@ from fractions import Fraction
 from .arithmetic import Rounder
 from .order import parse_order, runs_and_fold
 from .rounding import is_negative, round_exact
-from .stream import element_key, halves, philox, random_bits
+from .stream import element_key, elementwise_bits, halves, philox, random_bits, sample_key
 
 FORWARD, GRAD_INPUT, GRAD_WEIGHT, GRAD_BIAS, ADD, SGD, ROUND = range(7)
 ADAM = 10
@@ -48,15 +48,28 @@ class Rules:
         return "float64" if dtype == "float64" else "float32"
 
     def rounder(self, format, n: int, element: int) -> Rounder:
-        """Operations in ``format`` for output element (sample n, flat index ``element``)."""
-        keys = []  # computed at the first draw
+        """Operations in ``format`` for output element (sample n, flat index ``element``) of a reduction."""
 
+        def bits_of(event):
+            key = element_key(self.seed, self.counter, self.pass_tag or 0, n, element)
+            return random_bits(key, event, self.bits)
+
+        return self._rounder(format, bits_of)
+
+    def elementwise_rounder(self, format, position: int, n: int = 0) -> Rounder:
+        """Operations in ``format`` for the element at ``position`` of an elementwise op; ``n``: the tensor's number."""
+
+        def bits_of(event):
+            key = sample_key(self.seed, self.counter, self.pass_tag or 0, n)
+            return elementwise_bits(key, position, event, self.bits)
+
+        return self._rounder(format, bits_of)
+
+    def _rounder(self, format, bits_of) -> Rounder:
         def draw(event, operation, operands):
             if self.keyed_by == "operands":
                 return operand_bits(self.seed, operation, operands, self.bits)
-            if not keys:
-                keys.append(element_key(self.seed, self.counter, self.pass_tag or 0, n, element))
-            return random_bits(keys[0], event, self.bits)
+            return bits_of(event)
 
         return Rounder(format, self.rounding, draw, self.bits, self.variant)
 

@@ -22,9 +22,14 @@ def halves(x: int) -> tuple[int, int]:
     return x & LOW32, x >> 32
 
 
+def sample_key(seed, counter, pass_tag, n) -> tuple[int, int, int, int]:
+    """The four words k1 that stand for sample n of one pass."""
+    return philox(halves(seed), (*halves(counter), pass_tag & LOW32, n & LOW32))
+
+
 def element_key(seed, counter, pass_tag, n, element) -> tuple[int, int, int, int]:
     """The four words k2 that stand for one output element (sample n, flat index ``element``) of one pass."""
-    k1 = philox(halves(seed), (*halves(counter), pass_tag & LOW32, n & LOW32))
+    k1 = sample_key(seed, counter, pass_tag, n)
     return philox(k1[:2], (*halves(element), *k1[2:]))
 
 
@@ -35,10 +40,20 @@ def lane_width(bits: int) -> int:
     return 8 if bits <= 8 else 16 if bits <= 16 else 32
 
 
-def random_bits(k2, event: int, bits: int) -> int:
-    """The ``bits``-bit integer of event number ``event`` under element key ``k2``."""
+def lane_bits(words, lane: int, bits: int) -> int:
+    """The top ``bits`` bits of a lane of a block's four words."""
     width = lane_width(bits)
-    block, lane = divmod(event, 128 // width)
-    words = philox(k2[:2], (*halves(block), *k2[2:]))
     all_128 = sum(word << (32 * i) for i, word in enumerate(words))
     return (all_128 >> (lane * width)) % 2**width >> (width - bits)
+
+
+def random_bits(k2, event: int, bits: int) -> int:
+    """Of a reduction: the ``bits``-bit integer of event number ``event`` under element key ``k2``."""
+    block, lane = divmod(event, 128 // lane_width(bits))
+    return lane_bits(philox(k2[:2], (*halves(block), *k2[2:])), lane, bits)
+
+
+def elementwise_bits(k1, position: int, event: int, bits: int) -> int:
+    """Of an elementwise op: the ``bits``-bit integer of the element at ``position`` at event number ``event``."""
+    block, lane = divmod(position & LOW64, 128 // lane_width(bits))
+    return lane_bits(philox(k1[:2], (*halves(block), k1[2] ^ event, k1[3])), lane, bits)

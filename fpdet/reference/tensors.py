@@ -53,6 +53,13 @@ def fill_samples(shape, batch_offset, value) -> np.ndarray:
     return fill(shape, lambda index, flat: value(index, batch_offset + flat // per_sample, flat % per_sample))
 
 
+def fill_positions(shape, batch_offset, value) -> np.ndarray:
+    """As ``fill`` with ``value(index, position)``: row-major in the whole batch, whose sample ``batch_offset`` is the
+    array's first."""
+    per_sample = int(np.prod(shape[1:], dtype=np.int64)) if shape else 1
+    return fill(shape, lambda index, flat: value(index, batch_offset * per_sample + flat))
+
+
 def same(x, y) -> bool:
     """Equal bit for bit, all NaNs being one; -0 differs from +0."""
     x, y = as_values(x), as_values(y)

@@ -246,7 +246,8 @@ void exact_sums(Failures& failures) {
 }
 
 [[gnu::noinline]] SgdResult<double> guarded_sgd(const SgdCoefficients& k, const Arith& arith,
-                                                double p, double g, double b, RandomBits& random) {
+                                                double p, double g, double b,
+                                                ElementwiseBits& random) {
   const EnvironmentGuard guard(arith.arithmetic().rounding);
   return sgd_element(k, arith, p, g, b, random);
 }
@@ -272,8 +273,8 @@ void sgd_steps() {
           return soft_round(random.near_one(), arithmetic.format, Rounding::NearestEven);
         };
         const double p = value(), g = value(), b = value();
-        RandomBits bits(arithmetic.stochastic,
-                        element_key(7, 0, kPassSgd, 0, static_cast<uint64_t>(i)));
+        ElementwiseBits bits(arithmetic.stochastic, sample_key(7, 0, kPassSgd, 0),
+                             static_cast<uint64_t>(i));
         const SgdResult<double> result =
             guarded_sgd(sgd_coefficients(scalars, arithmetic.format), arith, p, g, b, bits);
         digest.add(result.parameter);

@@ -2,6 +2,7 @@
 // The elementwise ops without Python or torch: by every instruction set of this machine, in pieces
 // of any length, they equal the slow path bit for bit. Prints the slow path's digests. Buffers are
 // exactly as long as they must be: a read beyond shows under ASan.
+#include <type_traits>
 #include <vector>
 
 #include "core/words.h"
@@ -23,6 +24,11 @@ void serial(int64_t count, int64_t, const std::function<void(int64_t, int64_t)>&
 /// Borders anywhere inside vectors.
 void in_pieces(int64_t count, int64_t, const std::function<void(int64_t, int64_t)>& body) {
   for (int64_t begin = 0; begin < count; begin += 37) body(begin, std::min(count, begin + 37));
+}
+
+/// Whole blocks of what is drawn at a time, and borders between them.
+void in_long_pieces(int64_t count, int64_t, const std::function<void(int64_t, int64_t)>& body) {
+  for (int64_t begin = 0; begin < count; begin += 613) body(begin, std::min(count, begin + 613));
 }
 
 template <class T>
@@ -92,6 +98,37 @@ void round(Scalar scalar, const std::string& dtype, const std::string& format,
   }
 }
 
+/// Numbers of more than one block of random bits; with `stream`, so many that results go past the
+/// caches.
+template <class T>
+void round_long(Scalar scalar, const std::string& dtype, const std::string& format,
+                const std::string& rounding, bool stream, Failures& failures) {
+  const int64_t count = stream ? (int64_t{1} << 22) + 77 : 1531;
+  Generator random(3);
+  const std::vector<T> x = values<T>(random, count);
+  const ParsedRounding parsed = parse_rounding(rounding);
+  cpu::RoundCall call{scalar,
+                      parse_format(format),
+                      parsed.rounding,
+                      parsed.stochastic,
+                      {5, 6, kPassRound, stream ? 1 : -1},  // those that wrap are numbers, too
+                      count,
+                      stream ? count : 999,
+                      x.data(),
+                      nullptr};
+  if (!cpu::fast_round_covers(call)) return;
+  compare(
+      "round/" + dtype + "/" + format + "/" + rounding + (stream ? "/stream" : "/long"),
+      [&](bool slow) {
+        std::vector<T> out(x.size());
+        call.out = out.data();
+        slow ? cpu::slow_round(call, serial)
+             : cpu::fast_round(call, stream ? serial : in_long_pieces);
+        return std::vector<std::vector<T>>{out};
+      },
+      failures);
+}
+
 /// Operands that lie as the result, and those of one row, one column or one number for all.
 template <class T>
 void binaries(Scalar scalar, const std::string& dtype, const std::string& words,
@@ -154,6 +191,31 @@ void steps(Scalar scalar, const std::string& dtype, const std::string& words, Fa
   }
 }
 
+/// As steps, of more elements.
+template <class T>
+void steps_long(Scalar scalar, const std::string& dtype, const std::string& words,
+                Failures& failures) {
+  constexpr int64_t kLong = 1531;
+  Generator random(4);
+  const std::vector<T> x = values<T>(random, kLong), y = values<T>(random, kLong),
+                       z = values<T>(random, kLong);
+  const Arithmetic arithmetic = parse_arithmetic(words).resolve(false);
+  const SgdScalars scalars{0.1, 0.9, 0.2, 1e-3, 1.0, false, false, false};
+  compare(
+      "sgd/" + dtype + "/" + words + "/long",
+      [&](bool slow) {
+        std::vector<T> p = x, b = z;
+        const cpu::SgdCall call{scalar,
+                                scalars,
+                                arithmetic,
+                                {5, 6, kPassSgd, 0},
+                                {{kLong, 3, p.data(), y.data(), b.data()}}};
+        slow ? cpu::slow_sgd(call, serial) : cpu::fast_sgd(call, in_long_pieces);
+        return std::vector<std::vector<T>>{p, b};
+      },
+      failures);
+}
+
 }  // namespace
 
 int main() {
@@ -170,6 +232,16 @@ int main() {
           "stochastic", "stochastic bits=8 variant=b", "stochastic bits=11 variant=c"}) {
       for (const char* format : {"float32", "bfloat16", "float16", "float8_e4m3fn", "e4p3"}) {
         round<T>(scalar, dtype, format, rounding, failures);
+      }
+    }
+    for (const char* bits : {"", " bits=31 variant=b", " bits=16", " bits=11", " bits=8", " bits=3",
+                             " bits=32 variant=b", " bits=8 variant=c"}) {
+      for (const char* format : {"bfloat16", "float16", "float8_e4m3fn"}) {
+        round_long<T>(scalar, dtype, format, std::string("stochastic") + bits, false, failures);
+      }
+      if constexpr (!std::is_same_v<T, double>) {
+        steps_long<T>(scalar, dtype, std::string("stochastic sequential float32 fused") + bits,
+                      failures);
       }
     }
     for (const char* rounding : {"nearest_even", "toward_zero", "upward", "downward"}) {
@@ -200,5 +272,7 @@ int main() {
       }
     }
   });
+  round_long<float>(Scalar::Float32, "float32", "float16", "stochastic bits=8", true, failures);
+  round_long<BFloat16>(Scalar::BFloat16, "bfloat16", "float8_e5m2", "stochastic", true, failures);
   return failures.status();
 }

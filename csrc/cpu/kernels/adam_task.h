@@ -7,7 +7,7 @@
 
 namespace fpdet::inline FPDET_TARGET::kernels {
 
-/// The elements of one tensor, which is a sample of its own.
+/// The elements of one tensor.
 struct AdamPointers {
   uint32_t number = 0;  ///< of the tensor
   int64_t count = 0;

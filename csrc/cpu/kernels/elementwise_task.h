@@ -9,12 +9,11 @@
 
 namespace fpdet::inline FPDET_TARGET::kernels {
 
-/// Which random bits an element draws: those of element (i mod per_sample) of sample
-/// first_sample + i / per_sample.
+/// Which random bits element i draws: those of position first + i under the tensor's number.
 struct Source {
   uint64_t seed = 0, counter = 0;
-  uint32_t pass = 0, first_sample = 0;
-  int64_t per_sample = 1;
+  uint32_t pass = 0, tensor = 0;
+  uint64_t first = 0;
 };
 
 /// One rounding of patterns, of float32 or float64 lanes.
@@ -47,7 +46,7 @@ struct BinaryTask {
   bool stream = false;
 };
 
-/// The elements of one tensor, which is a sample of its own; no buffer without momentum.
+/// The elements of one tensor; no buffer without momentum.
 struct SgdPointers {
   uint32_t number = 0;  ///< of the tensor
   int64_t count = 0;

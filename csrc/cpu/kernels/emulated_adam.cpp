@@ -12,7 +12,7 @@ namespace {
 template <class Ops>
 struct AdamOps {
   const Ops& ops;
-  RandomEvents& random;
+  const LaneEvents& random;
 
   FPDET_INLINE Doubles add(Doubles x, Doubles y, int64_t event) const {
     return ops.add(x, y, event, random);
@@ -32,30 +32,33 @@ struct AdamOps {
   FPDET_INLINE Doubles maximum(Doubles x, Doubles y) const { return (x > y) | (x != x) ? x : y; }
 };
 
-struct AdamBlocks {
-  Block parameter, gradient, average, square, most;
+struct AdamArrays {
+  float* parameter;
+  const float* gradient;
+  float *average, *square, *most;
 };
 
 template <class Ops>
 [[gnu::noinline]] void adam_block(const Ops& given, const AdamCoefficients& coefficients,
-                                  Surroundings& at, int64_t first, int64_t count, AdamBlocks& b) {
+                                  const Surroundings& at, int64_t count, const AdamArrays& b) {
   const Ops ops = given;
   const auto k = coefficients.convert([](double c) { return broadcast<double>(c); });
-  const AdamOps<Ops> step_ops{ops, at.random};
-  for_runs(at.random, first, count, [&](int64_t i) {
-    const auto load = [i](const Block& block) { return load_vector<Doubles>(block.x + i); };
-    const auto store = [&](Block& block, Doubles value, int64_t event) {
-      const Doubles stored = at.stored(value, event);
-      std::memcpy(block.x + i, &stored, sizeof stored);
+  for (int64_t i = 0; i < count; i += kDoubleLanes) {
+    const LaneEvents random(at.random, i);
+    const AdamOps<Ops> step_ops{ops, random};
+    const AdamValues<Doubles> before{load_doubles(b.parameter + i), load_doubles(b.average + i),
+                                     load_doubles(b.square + i),
+                                     k.amsgrad ? load_doubles(b.most + i) : Doubles{}};
+    const AdamValues<Doubles> after =
+        adam_element(k, step_ops, before, load_doubles(b.gradient + i));
+    const auto store = [&](float* to, Doubles value, int64_t event) {
+      store_doubles(to + i, at.stored(value, random, event));
     };
-    const AdamValues<Doubles> before{load(b.parameter), load(b.average), load(b.square),
-                                     load(b.most)};
-    const AdamValues<Doubles> after = adam_element(k, step_ops, before, load(b.gradient));
     store(b.average, after.average, kAdamAverageEvent);
     store(b.square, after.square, kAdamSquareEvent);
     store(b.parameter, after.parameter, kAdamParameterEvent);
     if (k.amsgrad) store(b.most, after.most, kAdamMostEvent);
-  });
+  }
 }
 
 /// The events at which core's step draws.
@@ -80,27 +83,26 @@ uint32_t adam_events(const AdamCoefficients& k, bool fused, bool converts) {
 void run_emulated_adam(const AdamTask& task, const AdamPointers& at, int64_t begin, int64_t end) {
   const AdamCoefficients& k = task.coefficients;
   Source source = task.source;
-  source.first_sample = at.number;
-  source.per_sample = at.count;
+  source.tensor = at.number;
   const uint32_t events = adam_events(k, task.arithmetic.fused, task.converts);
   with_emulated_ops(task.arithmetic, [&]<class Ops>(const Ops& ops) {
     const EnvironmentGuard guard(Ops::kAmbient);
     Surroundings surroundings{random_of(task.arithmetic, source, events),
                               Converter<double>(task.conversion), task.converts};
-    AdamBlocks b{};
-    for (int64_t i = begin; i < end; i += kBlock) {
-      const int64_t count = end - i < kBlock ? end - i : kBlock;
-      widen_block(task.scalar, at.parameter, i, count, b.parameter);
-      widen_block(task.scalar, at.gradient, i, count, b.gradient);
-      widen_block(task.scalar, at.average, i, count, b.average);
-      widen_block(task.scalar, at.square, i, count, b.square);
-      if (k.amsgrad) widen_block(task.scalar, at.most, i, count, b.most);
-      adam_block(ops, k, surroundings, i, count, b);
-      narrow_block(task.scalar, b.parameter, i, count, at.parameter);
-      narrow_block(task.scalar, b.average, i, count, at.average);
-      narrow_block(task.scalar, b.square, i, count, at.square);
-      if (k.amsgrad) narrow_block(task.scalar, b.most, i, count, at.most);
-    }
+    Block space[5];
+    for_blocks(surroundings.random, begin, end, [&](int64_t i, int64_t count) {
+      const WrittenBlock parameter(task.scalar, at.parameter, i, count, space[0]);
+      const WrittenBlock average(task.scalar, at.average, i, count, space[1]);
+      const WrittenBlock square(task.scalar, at.square, i, count, space[2]);
+      const WrittenBlock most(task.scalar, at.most, i, count, space[3]);
+      adam_block(ops, k, surroundings, count,
+                 {parameter.read(), read_block(task.scalar, at.gradient, i, count, space[4]),
+                  average.read(), square.read(), k.amsgrad ? most.read() : nullptr});
+      parameter.close();
+      average.close();
+      square.close();
+      if (k.amsgrad) most.close();
+    });
   });
 }
 

@@ -1,46 +1,66 @@
 // SPDX-License-Identifier: MIT
-// Blocks of elements are widened to float64, worked on and narrowed again: the loops over the
-// arithmetic know nothing of the element type, and the other way round.
+// Elements pass through the arithmetic as blocks of float32, which holds their values: where they
+// lie, if that is what they are, else in a copy. The loops over the arithmetic know nothing of the
+// element type, and the other way round.
 #pragma once
 
+#include "../../core/cut_pattern.h"
 #include "conversion.h"
 #include "random_lanes.h"
 
 namespace fpdet::inline FPDET_TARGET::kernels {
 
-inline constexpr int kBlock = 128;  // elements: three arrays of them lie in the first cache
-static_assert(kBlock % kRandomLanes == 0);
-
 struct alignas(64) Block {
-  double x[kBlock];
+  float x[kBlock];
 };
 
-inline int64_t whole_vectors(int64_t count) { return (count + kDoubleLanes - 1) & -kDoubleLanes; }
+// Of conversions in general g++ 12 makes many instructions.
+FPDET_INLINE Doubles load_doubles(const float* p) {
+#if defined(__AVX512F__)
+  return reinterpret<Doubles>(_mm512_maskz_cvtps_pd(0xff, _mm256_loadu_ps(p)));
+#elif defined(__AVX2__)
+  return reinterpret<Doubles>(_mm256_cvtps_pd(_mm_loadu_ps(p)));
+#else
+  return load_values<double, kDoubleLanes>(p);
+#endif
+}
+/// Values of float32.
+FPDET_INLINE void store_doubles(float* p, Doubles members) {
+#if defined(__AVX512F__)
+  _mm256_storeu_ps(p, _mm512_maskz_cvtpd_ps(0xff, reinterpret<__m512d>(members)));
+#elif defined(__AVX2__)
+  _mm_storeu_ps(p, _mm256_cvtpd_ps(reinterpret<__m256d>(members)));
+#else
+  put_members<false, kDoubleLanes>(p, members);
+#endif
+}
 
 /// Lanes beyond `count`, up to a whole vector, are zero.
 template <class S>
 [[gnu::noinline]] void widen_block(const S* p, int64_t count, Block& to) {
+  constexpr int N = kDoubleLanes;
   int64_t i = 0;
   const auto widen_vector = [&](const S* from) {
-    const Doubles x = load_values<double, kDoubleLanes>(from);
+    const LanesN<float, N> x = load_values<float, N>(from);
     std::memcpy(to.x + i, &x, sizeof x);
   };
-  for (; i + kDoubleLanes <= count; i += kDoubleLanes) widen_vector(p + i);
+  for (; i + N <= count; i += N) widen_vector(p + i);
   if (i < count) {
-    Edge<S, kDoubleLanes> edge(p + i, count - i);
+    Edge<S, N> edge(p + i, count - i);
     widen_vector(edge.data());
   }
 }
 
 template <class S>
 [[gnu::noinline]] void narrow_block(const Block& from, int64_t count, S* p) {
+  constexpr int N = kDoubleLanes;
   int64_t i = 0;
   const auto narrow_vector = [&](S* to) {
-    put_members<false, kDoubleLanes>(to, load_vector<Doubles>(from.x + i));
+    put_members<false, N>(to, load_vector<LanesN<float, N>>(from.x + i));
   };
-  for (; i + kDoubleLanes <= count; i += kDoubleLanes) narrow_vector(p + i);
+  for (; i + N <= count; i += N) narrow_vector(p + i);
   if (i < count) {
-    Edge<S, kDoubleLanes> edge(p + i, count - i);
+    Edge<S, N> edge(p + i, count - i);
     narrow_vector(edge.data());
     edge.store(p + i, count - i);
   }
@@ -53,15 +73,43 @@ void with_narrow_scalar(Scalar scalar, F&& f) {
   });
 }
 
-/// `count` elements of p, from the first on.
-inline void widen_block(Scalar scalar, const void* p, int64_t first, int64_t count, Block& to) {
-  with_narrow_scalar(scalar,
-                     [&]<class S>(S) { widen_block(static_cast<const S*>(p) + first, count, to); });
+/// Do vectors of float32 end where `count` elements end?
+inline bool lie_as_vectors(Scalar scalar, int64_t count) {
+  return scalar == Scalar::Float32 && count % kDoubleLanes == 0;
 }
-inline void narrow_block(Scalar scalar, const Block& from, int64_t first, int64_t count, void* p) {
-  with_narrow_scalar(scalar,
-                     [&]<class S>(S) { narrow_block(from, count, static_cast<S*>(p) + first); });
+
+/// Elements first … first + count - 1 of p: there, or in `copy`.
+inline const float* read_block(Scalar scalar, const void* p, int64_t first, int64_t count,
+                               Block& copy) {
+  if (lie_as_vectors(scalar, count)) return static_cast<const float*>(p) + first;
+  with_narrow_scalar(
+      scalar, [&]<class S>(S) { widen_block(static_cast<const S*>(p) + first, count, copy); });
+  return copy.x;
 }
+
+/// Where `count` elements from the first on go, there or by way of a copy: to be closed.
+class WrittenBlock {
+ public:
+  WrittenBlock(Scalar scalar, void* p, int64_t first, int64_t count, Block& copy)
+      : scalar_(scalar), p_(p), first_(first), count_(count), copy_(copy) {}
+
+  /// Their values before.
+  float* read() const { return const_cast<float*>(read_block(scalar_, p_, first_, count_, copy_)); }
+  float* data() const {
+    return lie_as_vectors(scalar_, count_) ? static_cast<float*>(p_) + first_ : copy_.x;
+  }
+  void close() const {
+    if (lie_as_vectors(scalar_, count_)) return;
+    with_narrow_scalar(
+        scalar_, [&]<class S>(S) { narrow_block(copy_, count_, static_cast<S*>(p_) + first_); });
+  }
+
+ private:
+  const Scalar scalar_;
+  void* const p_;
+  const int64_t first_, count_;
+  Block& copy_;
+};
 
 /// What the vectors of a block need besides their operands.
 struct Surroundings {
@@ -69,21 +117,42 @@ struct Surroundings {
   Converter<double> convert;
   bool converts;
 
-  FPDET_INLINE Doubles stored(Doubles x, int64_t event) const {
-    return converts ? convert(x, random.at(event).v) : x;
+  FPDET_INLINE Doubles stored(Doubles x, const LaneEvents& lanes, int64_t event) const {
+    return converts ? convert(x, lanes.at(event).v) : x;
   }
 };
 
-/// step(place) for the vectors of a block of elements that begins at `first`.
-template <class Step>
-FPDET_INLINE void for_runs(RandomEvents& random, int64_t first, int64_t count, const Step& step) {
-  const int64_t end = whole_vectors(count);
-  for (int64_t run = 0; run < end; run += kRandomLanes) {
-    random.enter(first + run);
-    for (int v = 0; v < kChains && run + v * kDoubleLanes < end; ++v) {
-      random.choose(v);
-      step(run + v * kDoubleLanes);
-    }
+/// The random words of a vector on a first attempt: operations in doubt say so, and whoever
+/// attempts it does it again with LaneEvents. Of variant a alone. This keeps what is seldom out of
+/// the loops.
+struct FirstAttempt : LaneEvents {
+  FPDET_INLINE FirstAttempt(const RandomEvents& events, int64_t place, const CutWords<Words>& words)
+      : LaneEvents(events, place), cut(words) {}
+
+  const CutWords<Words>& cut;
+  Words doubtful{};
+};
+
+/// x, which the compiler is to keep as a vector: it would spread it anew for each use.
+FPDET_INLINE Words as_vector(Words x) {
+#if defined(__x86_64__)
+  __asm__("" : "+v"(x));
+#endif
+  return x;
+}
+FPDET_INLINE CutWords<Words> as_vectors(const CutWords<Words>& f) {
+  return {as_vector(f.ones), as_vector(f.least), as_vector(f.range), as_vector(f.up),
+          as_vector(f.down)};
+}
+
+/// f(first, count) for the blocks of elements in [begin, end).
+template <class F>
+void for_blocks(RandomEvents& random, int64_t begin, int64_t end, const F& f) {
+  for (int64_t i = begin; i < end;) {
+    const int64_t most = random.up_to_border(i), count = end - i < most ? end - i : most;
+    random.enter(i, count);
+    f(i, count);
+    i += count;
   }
 }
 

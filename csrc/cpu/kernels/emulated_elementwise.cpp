@@ -8,45 +8,47 @@
 namespace fpdet::inline FPDET_TARGET::kernels {
 namespace {
 
-/// a = a op b.
 template <class Ops>
-[[gnu::noinline]] void binary_block(const Ops& given, BinaryOperation operation, Surroundings& at,
-                                    int64_t first, int64_t count, Block& a, const Block& b) {
+[[gnu::noinline]] void binary_block(const Ops& given, BinaryOperation operation,
+                                    const Surroundings& at, int64_t count, const float* a,
+                                    const float* b, float* out) {
   const Ops ops = given;
-  for_runs(at.random, first, count, [&](int64_t i) {
-    const Doubles x = load_vector<Doubles>(a.x + i), y = load_vector<Doubles>(b.x + i);
+  for (int64_t i = 0; i < count; i += kDoubleLanes) {
+    const LaneEvents random(at.random, i);
+    const Doubles x = load_doubles(a + i), y = load_doubles(b + i);
     Doubles result;
     if (operation == BinaryOperation::Multiply) {
-      result = ops.mul(x, y, 0, at.random);
+      result = ops.mul(x, y, 0, random);
     } else if (operation == BinaryOperation::Divide) {
-      result = ops.div(x, y, 0, at.random);
+      result = ops.div(x, y, 0, random);
     } else {
-      result = ops.add(x, operation == BinaryOperation::Subtract ? -y : y, 0, at.random);
+      result = ops.add(x, operation == BinaryOperation::Subtract ? -y : y, 0, random);
     }
-    const Doubles stored = at.stored(result, 1);
-    std::memcpy(a.x + i, &stored, sizeof stored);
-  });
+    store_doubles(out + i, at.stored(result, random, 1));
+  }
 }
 
 /// Elements of a binary operation's operand.
-void read_block(Scalar scalar, const cpu::BinarySource& from, int64_t first, int64_t count,
-                Block& to) {
+const float* read_operand(Scalar scalar, const cpu::BinarySource& from, int64_t first,
+                          int64_t count, Block& copy) {
   if (from.data != nullptr && from.column != 0) {
-    return widen_block(scalar, from.data, first, count, to);
+    return read_block(scalar, from.data, first, count, copy);
   }
-  double number = from.number;
+  auto number = static_cast<float>(from.number);
   if (from.data != nullptr) {
-    with_narrow_scalar(scalar,
-                       [&]<class S>(S) { number = widen(*static_cast<const S*>(from.data)); });
+    with_narrow_scalar(scalar, [&]<class S>(S) {
+      number = static_cast<float>(widen(*static_cast<const S*>(from.data)));
+    });
   }
-  for (double& x : to.x) x = number;
+  for (float& x : copy.x) x = number;
+  return copy.x;
 }
 
 /// The operations of core's SGD step.
-template <class Ops>
+template <class Ops, class Random>
 struct StepOps {
   const Ops& ops;
-  RandomEvents& random;
+  Random& random;
 
   FPDET_INLINE Doubles mul(Doubles c, Doubles y, int64_t event) const {
     return ops.mul(c, y, event, random);
@@ -61,24 +63,56 @@ struct StepOps {
   }
 };
 
+using SgdVectors = SgdCoefficientsOf<Doubles>;
+
 template <class Ops>
+[[gnu::noinline]] SgdResult<Doubles> sgd_vector(const Ops& ops, const SgdVectors& k,
+                                                const LaneEvents& random, Doubles parameter,
+                                                Doubles gradient, Doubles buffer) {
+  const StepOps<Ops, const LaneEvents> step_ops{ops, random};
+  return sgd_element(k, step_ops, parameter, gradient, buffer);
+}
+
+/// Plain: of the steps that may be left out, at most weight decay and momentum take place, elements
+/// hold the accumulator's values, and attempts are worth it. The loop is shorter for knowing it.
+template <bool Plain, class Ops>
 [[gnu::noinline]] void sgd_block(const Ops& given, const SgdCoefficients& coefficients,
-                                 Surroundings& at, int64_t first, int64_t count, Block& parameter,
-                                 const Block& gradient, Block& buffer) {
+                                 const Surroundings& at, int64_t count, float* parameter,
+                                 const float* gradient, float* buffer) {
   const Ops ops = given;
-  const auto k = coefficients.convert([](double c) { return broadcast<double>(c); });
-  const StepOps<Ops> step_ops{ops, at.random};
-  for_runs(at.random, first, count, [&](int64_t i) {
-    const SgdResult<Doubles> result =
-        sgd_element(k, step_ops, load_vector<Doubles>(parameter.x + i),
-                    load_vector<Doubles>(gradient.x + i), load_vector<Doubles>(buffer.x + i));
-    const Doubles p = at.stored(result.parameter, kSgdParameterEvent);
-    std::memcpy(parameter.x + i, &p, sizeof p);
-    if (k.has_momentum) {
-      const Doubles b = at.stored(result.buffer, kSgdBufferEvent);
-      std::memcpy(buffer.x + i, &b, sizeof b);
+  SgdVectors k = coefficients.convert([](double c) { return broadcast<double>(c); });
+  const SgdVectors again = k;  // for calls: k stays in registers
+  const CutWords<Words> cut = as_vectors(given.cut());
+  if constexpr (Plain) k.rescales = k.nesterov = k.maximize = k.first_step = false;
+  const bool reads_buffer = k.has_momentum && !k.first_step;
+  const bool attempts = Plain || given.attempts();
+  for (int64_t i = 0; i < count; i += kDoubleLanes) {
+    FirstAttempt random(at.random, i, cut);
+    const Doubles p = load_doubles(parameter + i), g = load_doubles(gradient + i),
+                  b = reads_buffer ? load_doubles(buffer + i) : Doubles{};
+    SgdResult<Doubles> result{};
+    const StepOps<Ops, FirstAttempt> step_ops{ops, random};
+    if (attempts) result = sgd_element(k, step_ops, p, g, b);
+    if (__builtin_expect(!attempts || any(random.doubtful), 0)) {
+      result = sgd_vector(given, again, LaneEvents(at.random, i), p, g, b);
     }
-  });
+    const auto store = [&](float* to, Doubles value, int64_t event) {
+      store_doubles(to + i, Plain ? value : at.stored(value, random, event));
+    };
+    store(parameter, result.parameter, kSgdParameterEvent);
+    if (k.has_momentum) store(buffer, result.buffer, kSgdBufferEvent);
+  }
+}
+
+template <class Ops>
+void sgd_block(const Ops& ops, const SgdCoefficients& k, const Surroundings& at, int64_t count,
+               float* parameter, const float* gradient, float* buffer) {
+  const bool plain = !k.rescales && !k.nesterov && !k.maximize && !k.first_step && !at.converts;
+  if (plain && ops.attempts()) {
+    sgd_block<true>(ops, k, at, count, parameter, gradient, buffer);
+  } else {
+    sgd_block<false>(ops, k, at, count, parameter, gradient, buffer);
+  }
 }
 
 /// The events at which core's SGD step draws.
@@ -105,15 +139,17 @@ void run_emulated_binary(const BinaryTask& task, const cpu::BinaryRow* rows, int
     const EnvironmentGuard guard(Ops::kAmbient);
     Surroundings at{random_of(task.arithmetic, task.source, task.converts ? 3 : 1),
                     Converter<double>(task.conversion), task.converts};
-    Block a, b;
+    Block space[3];
     for (const cpu::BinaryRow* row = rows; row != rows + count; ++row) {
-      for (int64_t i = row->begin; i < row->end; i += kBlock) {
-        const int64_t n = row->end - i < kBlock ? row->end - i : kBlock;
-        read_block(task.scalar, row->a, i, n, a);
-        read_block(task.scalar, row->b, i, n, b);
-        binary_block(ops, task.operation, at, row->first + i, n, a, b);
-        narrow_block(task.scalar, a, i, n, row->out);
-      }
+      const int64_t first = row->first;
+      for_blocks(at.random, first + row->begin, first + row->end, [&](int64_t number, int64_t n) {
+        const int64_t i = number - first;
+        const float* a = read_operand(task.scalar, row->a, i, n, space[0]);
+        const float* b = read_operand(task.scalar, row->b, i, n, space[1]);
+        const WrittenBlock out(task.scalar, row->out, i, n, space[2]);
+        binary_block(ops, task.operation, at, n, a, b, out.data());
+        out.close();
+      });
     }
   });
 }
@@ -121,25 +157,22 @@ void run_emulated_binary(const BinaryTask& task, const cpu::BinaryRow* rows, int
 void run_emulated_sgd(const SgdTask& task, const SgdPointers& tensor, int64_t begin, int64_t end) {
   const SgdCoefficients& k = task.coefficients;
   Source source = task.source;
-  source.first_sample = tensor.number;
-  source.per_sample = tensor.count;
+  source.tensor = tensor.number;
   with_emulated_ops(task.arithmetic, [&]<class Ops>(const Ops& ops) {
     const EnvironmentGuard guard(Ops::kAmbient);
     Surroundings at{
         random_of(task.arithmetic, source, sgd_events(k, task.arithmetic.fused, task.converts)),
         Converter<double>(task.conversion), task.converts};
-    Block parameter, gradient, buffer{};
-    for (int64_t i = begin; i < end; i += kBlock) {
-      const int64_t count = end - i < kBlock ? end - i : kBlock;
-      widen_block(task.scalar, tensor.parameter, i, count, parameter);
-      widen_block(task.scalar, tensor.gradient, i, count, gradient);
-      if (k.has_momentum && !k.first_step) {
-        widen_block(task.scalar, tensor.buffer, i, count, buffer);
-      }
-      sgd_block(ops, k, at, i, count, parameter, gradient, buffer);
-      narrow_block(task.scalar, parameter, i, count, tensor.parameter);
-      if (k.has_momentum) narrow_block(task.scalar, buffer, i, count, tensor.buffer);
-    }
+    Block space[3];
+    for_blocks(at.random, begin, end, [&](int64_t i, int64_t count) {
+      const WrittenBlock parameter(task.scalar, tensor.parameter, i, count, space[0]);
+      const WrittenBlock buffer(task.scalar, tensor.buffer, i, count, space[1]);
+      float* b = !k.has_momentum ? nullptr : k.first_step ? buffer.data() : buffer.read();
+      sgd_block(ops, k, at, count, parameter.read(),
+                read_block(task.scalar, tensor.gradient, i, count, space[2]), b);
+      parameter.close();
+      if (k.has_momentum) buffer.close();
+    });
   });
 }
 

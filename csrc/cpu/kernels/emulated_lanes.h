@@ -46,6 +46,9 @@ FPDET_INLINE WideProduct<RandomWord> wide_product(RandomWord word, uint32_t mult
   return {{product >> 32}, {product}};
 }
 
+/// Vectors that go through Philox together, so that its chain of multiplications is hidden.
+inline constexpr int kChains = 2;
+
 /// Two vectors through the same Philox, so that their chains overlap. Members, not an array: g++ 12
 /// copies that through memory.
 struct RandomWords {

@@ -23,6 +23,10 @@ class OddOps {
   explicit OddOps(const Arithmetic& arithmetic)
       : fused_(arithmetic.fused), format_(arithmetic.format, R, arithmetic.stochastic) {}
 
+  /// Nothing is ever in doubt.
+  static constexpr bool attempts() { return true; }
+  static CutWords<Words> cut() { return cut_words(CutFormat{}, Words{}); }
+
   /// Nothing is drawn.
   static constexpr int kDraws = 0;
   int64_t draw(const int64_t*, int64_t, LaneRandom&, LaneRandom&, Words*, Words*) const {
@@ -81,6 +85,17 @@ class OddOps {
 
 inline constexpr auto kSquareRoot = static_cast<Operation>(Function::Sqrt);
 
+/// R of an event that has been asked for.
+template <class Random>
+RandomWord drawn(const Random& source, int64_t event) {
+  if constexpr (requires { source.at(event); }) {
+    return source.at(event);
+  } else {
+    Random again = source;
+    return again.at(event);
+  }
+}
+
 /// Lanes in doubt, from their operands.
 template <Operation O, class Random>
 [[gnu::noinline]] Doubles repair(const Arithmetic& arithmetic, Doubles result, Words doubtful,
@@ -88,8 +103,7 @@ template <Operation O, class Random>
                                  const Random& source) {
   const Format& f = arithmetic.format;
   const StochasticSpec& spec = arithmetic.stochastic;
-  Random again = source;
-  const Words random = again.at(event).v;
+  const Words random = drawn(source, event).v;
   for (int l = 0; l < kDoubleLanes; ++l) {
     if (doubtful[l] == 0) continue;
     const auto r = static_cast<uint32_t>(random[l]);
@@ -148,6 +162,10 @@ class StochasticOps {
 
   explicit StochasticOps(const Arithmetic& arithmetic)
       : arithmetic_(arithmetic), format_(arithmetic.format, arithmetic.stochastic) {}
+
+  /// Whether a first attempt (emulated_blocks.h) is worth its while.
+  bool attempts() const { return format_.spec.variant == 'a'; }
+  CutWords<Words> cut() const { return cut_words(format_, Words{}); }
 
   /// Writes what the roundings of n terms add, of two vectors of outputs, kDraws words a term, from
   /// the returned place on. Ahead of the terms, so that chains of Philox overlap.
@@ -218,18 +236,28 @@ class StochasticOps {
  private:
   template <class Random>
   FPDET_INLINE Words bias_of(int64_t event, Random& random) const {
+    if constexpr (requires { random.cut; }) {
+      return cut_bias_of_top(random.cut, random.top(event).v);
+    }
     return cut_bias(format_, random.at(event).v);
   }
 
   /// The operation's result, given cut, from its bias, operands and event.
   template <Operation O, class Random>
   FPDET_INLINE Doubles round(Doubles cut, Words bias, Doubles x, Doubles y, Doubles z,
-                             int64_t event, const Random& random) const {
-    const CutResult<Words> r = round_cut_pattern<Doubts>(as_words(cut), format_, bias);
-    if (__builtin_expect(any(r.doubtful), 0)) {
-      return repair<O>(arithmetic_, as_doubles(r.pattern), r.doubtful, cut, x, y, z, event, random);
+                             int64_t event, Random& random) const {
+    if constexpr (requires { random.cut; }) {
+      const CutResult<Words> r = round_cut_pattern<Doubts>(as_words(cut), random.cut, bias);
+      random.doubtful |= r.doubtful;  // whoever attempts it repeats the whole
+      return as_doubles(r.pattern);
+    } else {
+      const CutResult<Words> r = round_cut_pattern<Doubts>(as_words(cut), format_, bias);
+      if (__builtin_expect(any(r.doubtful), 0)) {
+        return repair<O>(arithmetic_, as_doubles(r.pattern), r.doubtful, cut, x, y, z, event,
+                         random);
+      }
+      return as_doubles(r.pattern);
     }
-    return as_doubles(r.pattern);
   }
 
   FPDET_INLINE static bool consecutive(const int64_t* numbers, int64_t n) {

@@ -5,15 +5,27 @@
 #include "../../core/environment.h"
 #include "functions_table.h"
 #include "functions_task.h"
+#include "random_lanes.h"
 
 namespace fpdet::inline FPDET_TARGET::kernels {
 namespace {
 
-constexpr int64_t kPiece = 256;
+constexpr int64_t kPiece = kBlock;
 
+/// Some elements, and their random words.
 struct Piece {
-  alignas(64) double x[kPiece];
-  alignas(64) double y[kPiece];
+  RandomEvents random;
+  alignas(64) double x[kPiece]{};
+  alignas(64) double y[kPiece]{};
+};
+
+/// The random source of one element of a piece; events 0 and 1.
+struct DrawnBits {
+  const Piece& piece;
+  int64_t place;
+  int bits;
+
+  uint32_t at(int64_t event) const { return *piece.random.words(event, place) >> (32 - bits); }
 };
 
 /// y[i] rounds like f(x[i]) wherever at most `digits` digits are compared.
@@ -27,12 +39,11 @@ template <Function F>
 
 /// y[i] is f(x[i]) rounded (event 0).
 template <Function F>
-[[gnu::noinline]] void evaluate_all(const UnaryTask& task, Piece& piece, int64_t first,
-                                    int64_t count) {
+[[gnu::noinline]] void evaluate_all(const UnaryTask& task, Piece& piece, int64_t count) {
   const Arith arith(task.arithmetic, false);
   for (int64_t i = 0; i < count; ++i) {
-    RandomBits random = task.random(first + i);
-    piece.y[i] = rounded_function<F>(piece.x[i], arith, random);
+    DrawnBits random{piece, i, task.arithmetic.stochastic.bits};
+    piece.y[i] = rounded_element<F>(piece.x[i], arith, random);
   }
 }
 
@@ -50,12 +61,11 @@ template <Function F>
 }
 
 /// y[i], which stands for f(x[i]), rounded into the accumulator's format (event 0).
-[[gnu::noinline]] void round_piece(const UnaryTask& task, Piece& piece, int64_t first,
-                                   int64_t count) {
+[[gnu::noinline]] void round_piece(const UnaryTask& task, Piece& piece, int64_t count) {
   const Arith arith(task.arithmetic, false);
   const Arithmetic& a = task.arithmetic;
   for (int64_t i = 0; i < count; ++i) {
-    RandomBits random = task.random(first + i);
+    DrawnBits random{piece, i, a.stochastic.bits};
     const auto operation = static_cast<Operation>(task.function);
     piece.y[i] = soft_round(piece.y[i], a.format, a.rounding, a.stochastic,
                             arith.draw(random, 0, operation, piece.x[i]));
@@ -68,12 +78,12 @@ template <class T>
   const Arith arith(task.arithmetic, false);
   T* out = static_cast<T*>(task.out) + first;
   if (embeds(task.arithmetic.format, kFormatOf<T>)) {
-    for (int64_t i = 0; i < count; ++i) store(piece.y[i], out[i]);
+    for (int64_t i = 0; i < count; ++i) fpdet::store(piece.y[i], out[i]);
     return;
   }
   for (int64_t i = 0; i < count; ++i) {
-    RandomBits random = task.random(first + i);
-    store(convert_result(piece.y[i], kFormatOf<T>, arith, random), out[i]);
+    DrawnBits random{piece, i, task.arithmetic.stochastic.bits};
+    fpdet::store(convert_result(piece.y[i], kFormatOf<T>, arith, random), out[i]);
   }
 }
 
@@ -86,12 +96,14 @@ class Pieces {
                                 task.arithmetic.stochastic)),
         hardware_(is_hardware(task.arithmetic.rounding)),
         fast_(task.scalar != Scalar::Float64 && embeds(task.arithmetic.format, kFloat32) &&
-              digits_ <= kMostFastDigits) {}
+              digits_ <= kMostFastDigits),
+        piece_{{task.source, task.arithmetic.stochastic, events(task)}} {}
 
   template <Function F, class T>
   void run(int64_t first, int64_t count) {
     const T* x = static_cast<const T*>(task_.x) + first;
     for (int64_t i = 0; i < count; ++i) piece_.x[i] = widen(x[i]);
+    piece_.random.enter(first, count);
     const Arithmetic& a = task_.arithmetic;
     if constexpr (F == Function::Sqrt || F == Function::Reciprocal) {
       if (hardware_ && is_float64(a.format)) {
@@ -101,7 +113,7 @@ class Pieces {
       }
     }
     if (!fast_) {
-      evaluate_all<F>(task_, piece_, first, count);
+      evaluate_all<F>(task_, piece_, count);
       return store_piece<T>(task_, piece_, first, count);
     }
     evaluate_fast<F>(piece_, count, digits_);
@@ -114,12 +126,19 @@ class Pieces {
       round_to_float32(piece_.y, count, rounded);
       for (int64_t i = 0; i < count; ++i) piece_.y[i] = static_cast<double>(rounded[i]);
     } else {
-      round_piece(task_, piece_, first, count);
+      round_piece(task_, piece_, count);
     }
     store_piece<T>(task_, piece_, first, count);
   }
 
  private:
+  /// The events at which core's definition draws by position.
+  static uint32_t events(const UnaryTask& task) {
+    const Arithmetic& a = task.arithmetic;
+    if (a.rounding != Rounding::Stochastic || a.stochastic.keyed_by_operands) return 0;
+    return embeds(a.format, format_of(task.scalar)) ? 1 : 3;
+  }
+
   const UnaryTask& task_;
   int digits_;
   bool hardware_, fast_;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Random bits of runs of consecutive elements: core's Philox over vectors, several at once.
+// Random bits of neighbours in an elementwise op: core's Philox over vectors of blocks, several at
+// once, as an array of words by element.
 #pragma once
 
 #include "elementwise_task.h"
@@ -7,15 +8,14 @@
 
 namespace fpdet::inline FPDET_TARGET::kernels {
 
-/// Vectors that go through Philox together, so that its chain of multiplications is hidden.
-inline constexpr int kChains = 2;
-inline constexpr int kRandomLanes = kDoubleLanes * kChains;
+/// Elements that are drawn for at a time, at most.
+inline constexpr int kBlock = 256;
 
 /// The keys of all rounds, in every lane, of a Philox whose key does not vary.
 struct KeySchedule {
   RandomWord k0[10], k1[10];
 
-  void set(PhiloxKey key) {
+  explicit KeySchedule(PhiloxKey key) {
     for (int round = 0; round < 10; ++round) {
       k0[round] = all_lanes(key.first());
       k1[round] = all_lanes(key.second());
@@ -32,127 +32,228 @@ struct ScheduledKey {
   FPDET_INLINE void step() { ++round; }
 };
 
-using RunKey = ElementKeyOf<RandomWords>;
-
-/// The keys of runs of kRandomLanes consecutive elements.
-class RandomRuns {
- public:
-  explicit RandomRuns(const Source& source) : source_(source) {
-    seed_.set(philox_key(source.seed));
-    for (int l = 0; l < kRandomLanes; ++l) numbers_[l] = static_cast<uint64_t>(l);
-  }
-
-  /// Of the elements i, i + 1, …
-  FPDET_INLINE RunKey of(int64_t i) {
-    // Elements lie in a sample most of the time: no division then.
-    if (i < sample_begin_ || i + kRandomLanes > sample_begin_ + source_.per_sample) {
-      if (source_.per_sample < kRandomLanes ||
-          i % source_.per_sample + kRandomLanes > source_.per_sample) {
-        return of_several_samples(i);
-      }
-      enter(i / source_.per_sample);
-    }
-    const auto first = static_cast<uint64_t>(i - sample_begin_);
-    const RandomWords low{{load_vector<Words>(numbers_) + first},
-                          {load_vector<Words>(numbers_ + kDoubleLanes) + first}};
-    return element_key(ScheduledKey{sample_}, w2_, w3_, low, low >> 32);
-  }
-
- private:
-  [[gnu::noinline]] void enter(int64_t sample) {
-    const PhiloxBlock k1 =
-        sample_key(philox_key(source_.seed), low_word(source_.counter), high_word(source_.counter),
-                   source_.pass, source_.first_sample + static_cast<uint32_t>(sample));
-    sample_.set({k1.w0, k1.w1});
-    w2_ = every_lane(k1.w2);
-    w3_ = every_lane(k1.w3);
-    sample_begin_ = sample * source_.per_sample;
-  }
-
-  /// Samples are short, or one ends here: each lane has its own.
-  [[gnu::noinline]] RunKey of_several_samples(int64_t i) {
-    if (i != next_) {
-      next_sample_ = i / source_.per_sample;
-      next_element_ = i % source_.per_sample;
-    }
-    uint64_t samples[kRandomLanes], elements[kRandomLanes];
-    for (int l = 0; l < kRandomLanes; ++l) {
-      samples[l] = source_.first_sample + static_cast<uint32_t>(next_sample_);
-      elements[l] = static_cast<uint64_t>(next_element_);
-      const bool last = ++next_element_ == source_.per_sample;
-      next_element_ = last ? 0 : next_element_;
-      next_sample_ += last ? 1 : 0;
-    }
-    next_ = i + kRandomLanes;
-    const auto load = [](const uint64_t* p) {
-      return RandomWords{{load_vector<Words>(p)}, {load_vector<Words>(p + kDoubleLanes)}};
-    };
-    const RandomWords low = load(elements);
-    const auto k1 = philox(ScheduledKey{seed_},
-                           PhiloxBlockOf<RandomWords>{every_lane(low_word(source_.counter)),
-                                                      every_lane(high_word(source_.counter)),
-                                                      every_lane(source_.pass), load(samples)});
-    return element_key(PhiloxKeyOf<RandomWords>{k1.w0, k1.w1}, k1.w2, k1.w3, low, low >> 32);
-  }
-
-  const Source source_;
-  uint64_t numbers_[kRandomLanes];
-  int64_t sample_begin_ = -1 - (int64_t{1} << 62);  ///< of the sample that was entered
-  int64_t next_ = -1, next_sample_ = 0, next_element_ = 0;
-  KeySchedule seed_, sample_;
-  RandomWords w2_, w3_;
-};
-
-/// R of one event of the elements of a run.
-FPDET_INLINE RandomWords random_bits(const StochasticSpec& spec, const RunKey& key, int64_t event) {
-  return RandomBitsOf<RandomWords>(spec, key).at(event);
+/// The words of `low`, each followed by that of `high`.
+FPDET_INLINE Words pairs(RandomWord low, RandomWord high) {
+#if defined(__AVX2__) && !defined(__AVX512F__)
+  const Words up = high.v << 32;
+  return reinterpret<Words>(
+      _mm256_blend_epi32(reinterpret<__m256i>(low.v), reinterpret<__m256i>(up), 0xaa));
+#else
+  return (low.v & 0xffffffffu) | (high.v << 32);
+#endif
 }
 
-/// R of several events of the elements of runs, drawn run by run, read vector by vector.
+/// The 128 bits of kDoubleLanes blocks, one after the other.
+FPDET_INLINE void put_blocks(char* to, RandomWord w0, RandomWord w1, RandomWord w2, RandomWord w3) {
+  static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "lanes count from the least digit");
+  constexpr int n = kDoubleLanes;
+  const Words first = pairs(w0, w1), second = pairs(w2, w3);
+  Words even{}, odd{}, low{}, high{};
+  for (int l = 0; l < n; ++l) {
+    const auto lane = static_cast<uint64_t>(l);
+    even[l] = (lane & 1) == 0 ? lane : n + lane - 1;
+    odd[l] = (lane & 1) == 0 ? lane + 1 : n + lane;
+  }
+  // Whole blocks: those of even and of odd numbers.
+  const Words x = __builtin_shuffle(first, second, even);
+  const Words y = __builtin_shuffle(first, second, odd);
+  if constexpr (n == 2) {
+    std::memcpy(to, &x, sizeof x);
+    std::memcpy(to + sizeof x, &y, sizeof y);
+  } else {
+    for (int l = 0; l < n; ++l) {
+      const auto lane = static_cast<uint64_t>(l);
+      low[l] = lane / 4 * 2 + (lane & 1) + ((lane & 2) == 0 ? 0 : n);
+      high[l] = low[l] + n / 2;
+    }
+    const Words before = __builtin_shuffle(x, y, low), after = __builtin_shuffle(x, y, high);
+    std::memcpy(to, &before, sizeof before);
+    std::memcpy(to + sizeof before, &after, sizeof after);
+  }
+}
+
+/// Whole vectors of lanes of type T, each a word.
+template <class Word, class T>
+FPDET_INLINE LanesN<Word, kFull<Word>> widen_lanes(const T* p) {
+  constexpr int N = kFull<Word>;
+  using To = LanesN<Word, N>;
+  // Of conversions in general g++ 12 makes many instructions.
+#if defined(__AVX512F__)
+  using Narrow = LanesN<T, N>;
+  if constexpr (sizeof(Word) == 8) {
+    return reinterpret<To>(
+        _mm512_maskz_cvtepu32_epi64(0xff, reinterpret<__m256i>(load_vector<Narrow>(p))));
+  } else if constexpr (sizeof(T) == 2) {
+    return reinterpret<To>(
+        _mm512_maskz_cvtepu16_epi32(0xffff, reinterpret<__m256i>(load_vector<Narrow>(p))));
+  } else {
+    return reinterpret<To>(
+        _mm512_maskz_cvtepu8_epi32(0xffff, reinterpret<__m128i>(load_vector<Narrow>(p))));
+  }
+#elif defined(__AVX2__)
+  __m128i x;
+  std::memcpy(&x, p, sizeof x);  // bytes fill only half of it
+  if constexpr (sizeof(Word) == 8) return reinterpret<To>(_mm256_cvtepu32_epi64(x));
+  if constexpr (sizeof(T) == 2) return reinterpret<To>(_mm256_cvtepu16_epi32(x));
+  return reinterpret<To>(_mm256_cvtepu8_epi32(x));
+#else
+  return __builtin_convertvector(load_vector<LanesN<T, N>>(p), To);
+#endif
+}
+
+/// The random words of some events of consecutive elements: R 2^(32 - N).
 class RandomEvents {
  public:
   /// Bit e of `events`: event e will be asked for.
   RandomEvents(const Source& source, const StochasticSpec& spec, uint32_t events)
-      : runs_(source),
-        width_(lane_width(spec.bits)),
-        drop_(lane_width(spec.bits) - spec.bits),
-        mask_(0xffffffffu >> (32 - lane_width(spec.bits))) {
-    for (int event = 0; event < kEvents; ++event) {
-      if ((events >> event & 1) != 0) blocks_ |= 1u << (event * width_ / 128);
-    }
-  }
+      : RandomEvents(source, spec, events,
+                     events != 0
+                         ? sample_key(source.seed, source.counter, source.pass, source.tensor)
+                         : PhiloxBlock{}) {}
 
-  FPDET_INLINE void enter(int64_t i) {
-    if (blocks_ == 0) return;
-    const RunKey key = runs_.of(i);
-    for (uint32_t left = blocks_; left != 0; left &= left - 1) {
-      const int block = __builtin_ctz(left);
-      const RandomWords low = every_lane(static_cast<uint64_t>(block));
-      const PhiloxBlockOf<RandomWords> words = random_block(key, low, RandomWords{});
-      const RandomWords list[] = {words.w0, words.w1, words.w2, words.w3};
-      for (int w = 0; w < 4; ++w) {
-        words_[0][4 * block + w] = list[w].a;
-        words_[1][4 * block + w] = list[w].b;
+  /// Draws for the elements i … i + count - 1, count <= kBlock.
+  void enter(int64_t i, int64_t count) {
+    entered_ = width_ == 32 ? (first_ + static_cast<uint64_t>(i)) % 4 : 0;
+    for (uint32_t left = events_; left != 0; left &= left - 1) {
+      const int event = __builtin_ctz(left);
+      const uint64_t position = first_ + static_cast<uint64_t>(i);
+      if (width_ == 32) {
+        draw<4>(static_cast<uint32_t>(event), position, count, words_[event]);
+        if (bits_ < 32) clear_noise(count, words_[event]);
+      } else if (width_ == 16) {
+        uint16_t lanes[2 * kLaneWords];
+        draw<8>(static_cast<uint32_t>(event), position, count, lanes);
+        widen(lanes, position % 8, count, words_[event]);
+      } else {
+        uint8_t lanes[4 * kLaneWords];
+        draw<16>(static_cast<uint32_t>(event), position, count, lanes);
+        widen(lanes, position % 16, count, words_[event]);
       }
     }
   }
 
-  /// Of the run's vector v.
-  FPDET_INLINE void choose(int v) { vector_ = words_[v]; }
-  FPDET_INLINE RandomWord at(int64_t event) const {
-    const int bit = static_cast<int>(event) * width_;
-    return ((vector_[bit / 32] >> (bit % 32)) & mask_) >> drop_;
+  /// Those of element i: blocks that end before a multiple of this waste no lane.
+  int64_t up_to_border(int64_t i) const {
+    return kBlock - static_cast<int64_t>((first_ + static_cast<uint64_t>(i)) % 16);
   }
 
- private:
-  static constexpr int kEvents = 32;  // of one element, at most
-  static_assert(kChains == 2);
+  /// From element number `place` of those entered on.
+  FPDET_INLINE const uint32_t* words(int64_t event, int64_t place) const {
+    return words_[event] + entered_ + static_cast<uint64_t>(place);
+  }
+  int bits() const { return bits_; }
 
-  RandomRuns runs_;
-  int width_, drop_;
-  uint32_t mask_, blocks_ = 0;
-  const RandomWord* vector_ = words_[0];
-  RandomWord words_[kChains][kEvents]{};  // of 32 bits at most: 8 blocks
+ private:
+  static constexpr int kEvents = 28;                    // of one element, at most
+  static constexpr int kStep = kDoubleLanes * kChains;  // blocks
+  static constexpr int kRow =
+      kBlock + 4 + 4 * kStep + 16;  // drawn beyond the end, loaded beyond it
+  static constexpr int kLaneWords = kBlock / 2 + 4 + 4 * kStep;
+
+  RandomEvents(const Source& source, const StochasticSpec& spec, uint32_t events,
+               const PhiloxBlock& k1)
+      : first_(source.first),
+        bits_(spec.bits),
+        width_(lane_width(spec.bits)),
+        events_(events),
+        key_({k1.w0, k1.w1}),
+        w2_(k1.w2),
+        w3_(k1.w3) {}
+
+  /// The blocks that hold the lanes from `position` on, PerBlock in each.
+  template <int PerBlock>
+  void draw(uint32_t event, uint64_t position, int64_t count, void* lanes) const {
+    constexpr uint64_t kLast = ~uint64_t{0} / PerBlock;  // positions begin anew after 2^64
+    const uint64_t begin = position / PerBlock;
+    const uint64_t blocks = (position % PerBlock + static_cast<uint64_t>(count) - 1) / PerBlock + 1;
+    // Blocks whose numbers have one upper word all the way, as nearly always.
+    if (low_word(begin) + blocks + kStep <= uint64_t{1} << 32) {
+      draw_blocks(event, begin, blocks, static_cast<char*>(lanes));
+    } else {
+      draw_any(event, begin, blocks, kLast, static_cast<char*>(lanes));
+    }
+  }
+
+  [[gnu::noinline]] void draw_blocks(uint32_t event, uint64_t begin, uint64_t blocks,
+                                     char* to) const {
+    const RandomWords high = every_lane(high_word(begin));
+    const RandomWords w2 = every_lane(w2_), w3 = every_lane(w3_);
+    Words first = numbered(begin), second = numbered(begin + kDoubleLanes);
+    for (uint64_t done = 0; done < blocks; done += kStep, to += 16 * kStep) {
+      put(to,
+          neighbour_block(ScheduledKey{key_}, w2, w3, RandomWords{{first}, {second}}, high, event));
+      first += kStep;
+      second += kStep;
+    }
+  }
+  [[gnu::noinline]] void draw_any(uint32_t event, uint64_t begin, uint64_t blocks, uint64_t last,
+                                  char* to) const {
+    const RandomWords w2 = every_lane(w2_), w3 = every_lane(w3_);
+    for (uint64_t done = 0; done < blocks; done += kStep, to += 16 * kStep) {
+      const RandomWords low{{numbered(begin + done) & last},
+                            {numbered(begin + done + kDoubleLanes) & last}};
+      put(to, neighbour_block(ScheduledKey{key_}, w2, w3, low, low >> 32, event));
+    }
+  }
+
+  FPDET_INLINE static Words numbered(uint64_t first) {
+    Words numbers{};
+    for (int l = 0; l < kDoubleLanes; ++l) numbers[l] = static_cast<uint64_t>(l);
+    return numbers + first;
+  }
+  FPDET_INLINE static void put(char* to, const PhiloxBlockOf<RandomWords>& words) {
+    static_assert(kChains == 2);
+    put_blocks(to, words.w0.a, words.w1.a, words.w2.a, words.w3.a);
+    put_blocks(to + 8 * kStep, words.w0.b, words.w1.b, words.w2.b, words.w3.b);
+  }
+
+  /// Lanes of type T from number `first` on, each to the top of a word.
+  template <class T>
+  void widen(const T* lanes, uint64_t first, int64_t count, uint32_t* to) const {
+    constexpr int N = kFull<uint32_t>;
+    constexpr int kUp = 32 - 8 * static_cast<int>(sizeof(T));
+    const uint32_t mask = ~uint32_t{0} << (32 - bits_);
+    for (int64_t i = 0; i < count; i += N) {
+      const auto words = widen_lanes<uint32_t>(lanes + first + i) << kUp & mask;
+      std::memcpy(to + i, &words, sizeof words);
+    }
+  }
+
+  [[gnu::noinline]] void clear_noise(int64_t count, uint32_t* words) const {
+    constexpr int N = kFull<uint32_t>;
+    const uint32_t mask = ~uint32_t{0} << (32 - bits_);
+    for (int64_t i = 0; i < count + 3; i += N) {  // an element may stand 3 places further on
+      const auto cleared = load_vector<LanesN<uint32_t, N>>(words + i) & mask;
+      std::memcpy(words + i, &cleared, sizeof cleared);
+    }
+  }
+
+  const uint64_t first_;
+  const int bits_, width_;
+  const uint32_t events_;
+  uint64_t entered_ = 0;
+  const KeySchedule key_;
+  const uint32_t w2_, w3_;
+  // Not initialised: most events are never asked for.
+  alignas(64) uint32_t words_[kEvents][kRow];
+};
+
+/// Those of kDoubleLanes elements.
+class LaneEvents {
+ public:
+  /// The elements from number `place` of those entered on.
+  FPDET_INLINE LaneEvents(const RandomEvents& events, int64_t place)
+      : events_(events), place_(place) {}
+
+  FPDET_INLINE RandomWord top(int64_t event) const {
+    return {widen_lanes<uint64_t>(events_.words(event, place_))};
+  }
+  /// R.
+  FPDET_INLINE RandomWord at(int64_t event) const { return top(event) >> (32 - events_.bits()); }
+
+ private:
+  const RandomEvents& events_;
+  const int64_t place_;
 };
 
 }  // namespace fpdet::inline FPDET_TARGET::kernels

@@ -27,35 +27,85 @@ FPDET_INLINE void round_lanes(const PatternFormat<Layout>& format, const S* in, 
 template <class Layout, Rounding R, bool Shrinks, class S>
 [[gnu::noinline]] void round_run(const RoundTask& task, const PatternFormat<Layout>& given,
                                  int64_t begin, int64_t end) {
-  constexpr bool kDraws = R == Rounding::Stochastic;
   constexpr int N = kFull<typename Layout::Word>;
-  constexpr int kVectors = kDraws ? kChains : 1;
-  constexpr int kStep = N * kVectors;
   const PatternFormat<Layout> format = given;
   const S* in = static_cast<const S*>(task.x);
   S* out = static_cast<S*>(task.out);
-  RandomRuns runs(task.source);
-  const auto step = [&]<bool Stream>(int64_t i, const S* from, S* to) {
-    LanesN<typename Layout::Word, N> random[kVectors] = {};
-    if constexpr (kDraws) {
-      static_assert(kVectors == 2);
-      const RandomWords bits = random_bits(format.spec, runs.of(i), 0);
-      random[0] = bits.a.v;
-      random[1] = bits.b.v;
-    }
-#pragma GCC unroll 8
-    for (int v = 0; v < kVectors; ++v) {
-      round_lanes<Layout, R, Shrinks, N, Stream>(format, from + v * N, to + v * N, random[v]);
-    }
+  const auto step = [&]<bool Stream>(const S* from, S* to) {
+    round_lanes<Layout, R, Shrinks, N, Stream>(format, from, to,
+                                               LanesN<typename Layout::Word, N>{});
   };
-  for_vectors<kStep>(
+  for_vectors<N>(
       task.stream, out, begin, end,
-      [&]<bool Stream>(int64_t i) { step.template operator()<Stream>(i, in + i, out + i); },
+      [&]<bool Stream>(int64_t i) { step.template operator()<Stream>(in + i, out + i); },
       [&](int64_t i, int64_t count) {
-        Edge<S, kStep> edge(in + i, count);
-        step.template operator()<false>(i, edge.data(), edge.data());
+        Edge<S, N> edge(in + i, count);
+        step.template operator()<false>(edge.data(), edge.data());
         edge.store(out + i, count);
       });
+}
+
+/// `count` elements, whole vectors, from their random words.
+template <class Layout, bool Shrinks, bool Stream, class S>
+[[gnu::noinline]] void round_drawn(const PatternFormat<Layout>& given, const uint32_t* words,
+                                   const S* in, S* out, int64_t count) {
+  constexpr int N = kFull<typename Layout::Word>;
+  using Words = LanesN<typename Layout::Word, N>;
+  const PatternFormat<Layout> format = given;
+  const auto least = static_cast<typename Layout::Word>(format.least_field << Layout::kFraction);
+  for (int64_t i = 0; i < count; i += N) {
+    Words random;
+    if constexpr (sizeof(typename Layout::Word) == 4) {
+      random = load_vector<Words>(words + i);
+    } else {
+      random = widen_lanes<uint64_t>(words + i) >> (32 - format.spec.bits);
+    }
+    const auto round_all = [&]<bool Small>() __attribute__((always_inline)) {
+      round_lanes<Layout, Rounding::Stochastic, Small, N, Stream>(format, in + i, out + i, random);
+    };
+    if constexpr (Shrinks && sizeof(typename Layout::Word) == 4) {
+      // Most data have nearly no numbers below the normal range, or hardly any other.
+      const auto x = reinterpret<Words>(load_values<ValueOf<Layout>, N>(in + i));
+      if (!any(reinterpret<LanesN<uint64_t, kDoubleLanes>>(below_normal(x, least)))) {
+        round_all.template operator()<false>();
+        continue;
+      }
+    }
+    round_all.template operator()<Shrinks>();
+  }
+}
+
+template <class Layout, bool Shrinks, class S>
+[[gnu::noinline]] void round_stochastic(const RoundTask& task, const PatternFormat<Layout>& format,
+                                        int64_t begin, int64_t end) {
+  constexpr int N = kFull<typename Layout::Word>;
+  const S* in = static_cast<const S*>(task.x);
+  S* out = static_cast<S*>(task.out);
+  RandomEvents random(task.source, format.spec, 1);
+  const auto part = [&](int64_t i, int64_t count) {
+    random.enter(i, count);
+    const int64_t whole = count & -N, rest = count - whole;
+    round_drawn<Layout, Shrinks, false>(format, random.words(0, 0), in + i, out + i, whole);
+    if (rest == 0) return;
+    Edge<S, N> edge(in + i + whole, rest);
+    round_drawn<Layout, Shrinks, false>(format, random.words(0, whole), edge.data(), edge.data(),
+                                        N);
+    edge.store(out + i + whole, rest);
+  };
+  const int64_t border = random.up_to_border(begin) % 16;
+  const int64_t head = end - begin < border ? end - begin : border;
+  if (head > 0) part(begin, head);
+  for_vectors<kBlock>(
+      task.stream, out, begin + head, end,
+      [&]<bool Stream>(int64_t i) {
+        // Read while the random words are made.
+        for (int64_t l = 0; l < kBlock; l += 64 / static_cast<int64_t>(sizeof(S))) {
+          __builtin_prefetch(in + i + l);
+        }
+        random.enter(i, kBlock);
+        round_drawn<Layout, Shrinks, Stream>(format, random.words(0, 0), in + i, out + i, kBlock);
+      },
+      part);
 }
 
 inline void run_round(const RoundTask& task, int64_t begin, int64_t end) {
@@ -66,14 +116,18 @@ inline void run_round(const RoundTask& task, int64_t begin, int64_t end) {
   with_scalar(task.scalar, [&]<class S>(S) {
     if (task.wide) {
       with_pattern_format(task.format64, [&]<Rounding R, bool Shrinks>() {
-        // Float32 lanes serve narrower elements under every other rounding.
-        if constexpr (R == Rounding::Stochastic || __is_same(S, double)) {
+        // Float32 lanes serve narrower elements under every other rounding, and where R fits.
+        if constexpr (R == Rounding::Stochastic) {
+          round_stochastic<Binary64, Shrinks, S>(task, task.format64, begin, end);
+        } else if constexpr (__is_same(S, double)) {
           round_run<Binary64, R, Shrinks, S>(task, task.format64, begin, end);
         }
       });
     } else {
       with_pattern_format(task.format32, [&]<Rounding R, bool Shrinks>() {
-        if constexpr (R != Rounding::Stochastic && !__is_same(S, double)) {
+        if constexpr (R == Rounding::Stochastic && !__is_same(S, double)) {
+          round_stochastic<Binary32, Shrinks, S>(task, task.format32, begin, end);
+        } else if constexpr (!__is_same(S, double)) {
           round_run<Binary32, R, Shrinks, S>(task, task.format32, begin, end);
         }
       });
