@@ -253,6 +253,9 @@ class StochasticOps {
     } else {
       const CutResult<Words> r = round_cut_pattern<Doubts>(as_words(cut), format_, bias);
       if (__builtin_expect(any(r.doubtful), 0)) {
+        // Zeros, as where a sum begins on padding, lie below the normal range and are right.
+        const Words others = (as_words(cut) & ~kSignBit) != 0;
+        if (!any(r.doubtful & others)) return as_doubles(r.pattern);
         return repair<O>(arithmetic_, as_doubles(r.pattern), r.doubtful, cut, x, y, z, event,
                          random);
       }
