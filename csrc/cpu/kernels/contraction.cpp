@@ -28,7 +28,6 @@ const Method* find(const Task& task) {
 }
 
 void count(Task& task) {
-  if (task.part_count == 1) task.problem = flattened(task.problem);
   task.rows = task.problem.rows.product();
   task.cols = task.problem.cols.product();
   task.terms = task.problem.terms.product();
@@ -36,6 +35,9 @@ void count(Task& task) {
   task.depth = stack_depth(task);
   task.chunk = at_most(task.tiles.terms > 0 ? at_most(task.tiles.terms, 4096) : kChunk,
                        at_least(task.terms, 1));
+  // Boxes of lines suit the first cache better than one long line does.
+  const bool boxes = kDirect.suits(task) && kDirect.covers(task);
+  if (task.part_count == 1 && !boxes) task.problem = flattened(task.problem);
 }
 
 bool covers(void* opaque) {

@@ -227,15 +227,23 @@ class PlaneCopier {
       const int64_t end = at_least(at_most(left > 0 ? ceil_div(left, a.step) : 0, a.length), begin);
       inside_[p] = {at_most(begin, a.length), at_most(end, a.length), low + begin * a.step};
     }
+    short_pair_ = a.phases == 2 && a.step * a.memory == 2 &&
+                  layout_.axis[1].memory + c_.right.extent[2] >= 2 * kLanes<T>;
+    for (int64_t p = 0; short_pair_ && p < 2; ++p) {
+      const int64_t n = inside_[p].end - inside_[p].begin;
+      short_pair_ = n > 0 && n <= kLanes<T> && inside_[p].x >= 0 && inside_[p].x < 2;
+    }
     for (int64_t i = 0; i < layout_.size(); ++i) planes_[i] = T{0};
   }
 
-  /// What comes a few rows later, other boxes' first rows too, is on its way while this one's sums
-  /// are formed.
+  /// The next channel's row, or what comes a few rows later, other boxes' first rows too, is on its
+  /// way while this one is copied and its sums are formed.
   void ask_for(const S* row) const {
     constexpr int64_t kLine = 64 / static_cast<int64_t>(sizeof(S));
-    const int64_t n = layout_.axis[2].memory == 1 ? c_.right.extent[2] : 0;
-    for (int64_t i = 0; i < n; i += kLine) __builtin_prefetch(row + kPlaneAhead + i, 0, 2);
+    const PlaneAxis& a = layout_.axis[2];
+    const int64_t n = a.memory == 1 ? at_most(c_.right.extent[2], a.length * a.step) : 0;
+    const int64_t ahead = layout_.channels > 1 ? c_.right.term.offset.w[0] : kPlaneAhead;
+    for (int64_t i = 0; i < n; i += kLine) __builtin_prefetch(row + ahead + i, 0, 2);
   }
 
   /// `followed`: another row of the operand comes after this one.
@@ -244,6 +252,10 @@ class PlaneCopier {
     constexpr int kW = kLanes<T>;
     const int64_t stride = a.step * a.memory;
     if constexpr (__is_same(T, S)) {
+      if (short_pair_ && followed) {
+        copy_short_pair(from, row);
+        return;
+      }
       if (stride == 2 && a.phases == 2 && inside_[0].end - inside_[0].begin > kW) {
         copy_two_phases(from, row);
         return;
@@ -269,18 +281,31 @@ class PlaneCopier {
     }
   }
 
+  /// x's first n lanes, +0 in the others.
+  static V<T> first_lanes(V<T> x, int64_t n) {
+    I<T> numbers;
+    for (int l = 0; l < kLanes<T>; ++l) numbers[l] = l;
+    const I<T> inside = numbers < static_cast<typename Lanes<T>::Index>(n);
+    return reinterpret_cast<V<T>>(reinterpret_cast<I<T>>(x) & inside);
+  }
+
   V<T> short_row(const S* source, int64_t stride, int64_t n, bool followed) const {
-    constexpr int kW = kLanes<T>;
     if constexpr (__is_same(T, S)) {
-      if (followed && stride == 1 && layout_.axis[1].memory + n >= kW) {
-        const auto lane = static_cast<typename Lanes<T>::Index>(n);
-        I<T> numbers;
-        for (int l = 0; l < kW; ++l) numbers[l] = l;
-        const I<T> inside = numbers < lane;
-        return reinterpret_cast<V<T>>(reinterpret_cast<I<T>>(load<T>(source)) & inside);
+      if (followed && stride == 1 && layout_.axis[1].memory + n >= kLanes<T>) {
+        return first_lanes(load<T>(source), n);
       }
     }
     return some_elements<T, S>(source, stride, n);
+  }
+
+  /// Both phases of a stride of two of a row that two vectors hold, begun at its first element.
+  void copy_short_pair(const S* from, T* row) const {
+    const Halves<T> halves = take_apart<T>(load<T>(from), load<T>(from + kLanes<T>));
+    for (int p = 0; p < 2; ++p, row += layout_.phase_size) {
+      const Inside& in = inside_[p];
+      store<T>(row + in.begin,
+               first_lanes(in.x == 0 ? halves.even : halves.odd, in.end - in.begin));
+    }
   }
 
   /// Both phases of a stride of two, from one reading.
@@ -316,6 +341,7 @@ class PlaneCopier {
   T* planes_;
   int64_t column_ = -1;
   Inside inside_[kMostPhases] = {};
+  bool short_pair_ = false;  ///< copy_short_pair serves rows that are followed by another
 };
 
 }  // namespace fpdet::inline FPDET_TARGET::kernels

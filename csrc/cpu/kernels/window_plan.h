@@ -13,6 +13,7 @@ namespace fpdet::inline FPDET_TARGET::kernels {
 inline constexpr int64_t kWindowBytes = 256 << 10;       // wanted size of the window of a chunk
 inline constexpr int64_t kWindowLeftBytes = 1 << 20;     // packed left operands kept between items
 inline constexpr int64_t kWindowStackBytes = 512 << 10;  // wanted size of the stack of partials
+inline constexpr int64_t kWindowCache = 384 << 10;       // what a second-level cache holds of these
 inline constexpr int64_t kWindowAhead = 4 << 10;         // bytes asked for before they are copied
 inline constexpr int64_t kWindowColumns = 1024;          // wanted columns of an item, at most
 inline constexpr int64_t kWindowFewColumns = 64;         // and at least
@@ -90,6 +91,7 @@ inline int64_t window_boxes(const Digits& columns, const Digits& box) {
 template <class T>
 struct WindowCost {
   static constexpr double kPack = 2.0, kCopy = 0.75;  // an element of the left, the right operand
+  static constexpr double kFar = 1.2;  // of multiply-adds whose partials come from far away
 
   const Task& task;
   const WindowGeometry& geometry;
@@ -104,9 +106,15 @@ struct WindowCost {
     const auto terms = static_cast<double>(task.terms), cols = static_cast<double>(box.product());
     const WindowLayout window(geometry, box, 1, sizeof(T));
     const double copied = static_cast<double>(window.elements * task.problem.terms.d[0]);
+    constexpr auto kSize = static_cast<int64_t>(sizeof(T));
+    const int64_t bytes = (window.elements * window_channels(task, geometry.taps) +
+                           block_tiles * kPanel<T> * box.product()) *
+                          kSize;
+    const double far = bytes > kWindowCache ? kFar : 1.0;
     const bool kept = window_keeps_left<T>(task, block_tiles, col_tiles);
     const auto packed = static_cast<double>(kept ? ceil_div(items, col_tiles) : items);
-    return static_cast<double>(items) * (rows * cols * terms / (2 * kLanes<T>)+kCopy * copied) +
+    return static_cast<double>(items) *
+               (far * rows * cols * terms / (2 * kLanes<T>)+kCopy * copied) +
            packed * kPack * rows * terms;
   }
 };
