@@ -17,7 +17,7 @@ NEAREST = "nearest_even blocked(512) auto fused"
 
 @dataclass(frozen=True)
 class Line:
-    """One bar. `least` says whether `measured` has to reach it from above (a speed) or from below (a time)."""
+    """One bar. A speed has to reach it from above, a time (in µs) from below; nothing is rounded for that."""
 
     what: str
     against: str
@@ -28,7 +28,7 @@ class Line:
 
     @property
     def reached(self):
-        return self.measured <= self.bar if self.unit == "µs" else round(self.measured, 2) >= self.bar
+        return self.measured <= self.bar if self.unit == "µs" else self.measured >= self.bar
 
 
 def lines(record):

@@ -28,7 +28,7 @@ def bar_cells(line):
     measured = (
         f"{line.measured:.0f}{unit}"
         if unit
-        else f"{line.measured:.2f}"
+        else f"{line.measured:.3f}"
         if line.measured >= 0.1
         else f"{line.measured:.4f}"
     )

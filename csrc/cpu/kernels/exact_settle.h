@@ -119,54 +119,59 @@ struct InexactTest {
   bool covers(double columns) const { return ratio * columns > kExactSteps * (1.0 + 0x1p-20); }
 };
 
-/// As settle_on_hardware; whether all lanes are settled.
-template <int Count>
-FPDET_INLINE bool settle_inexact(const InexactTest& t, const double* sums, const double* norm,
-                                 float* results) {
+/// To float32 under the ambient rounding, which is the task's; whether all lanes are settled.
+/// test(at, sum, rounded) sets the results of a vector of sums, bias included, and says which hold.
+template <int Count, class Test>
+FPDET_INLINE bool settle_all(bool has_bias, double bias, const double* sums, float* results,
+                             Test&& test) {
   constexpr int kW = kLanes<double>;
   typedef float Narrow __attribute__((vector_size(kVectorBytes / 2)));
   I<double> settled = ~I<double>{};
 #pragma GCC unroll 4
   for (int at = 0; at < Count; at += kW) {
     V<double> sum = load<double>(sums + at);
-    if (t.has_bias) sum = sum + broadcast<double>(t.bias);
+    if (has_bias) sum = sum + broadcast<double>(bias);
+    Narrow rounded{};
+    settled &= test(at, sum, rounded);
+    std::memcpy(results + at, &rounded, sizeof rounded);
+  }
+  return lanes_of(settled) == (uint32_t{1} << kW) - 1;
+}
+
+/// Stage 2 of a row's outputs.
+template <int Count>
+FPDET_INLINE bool settle_inexact(const InexactTest& t, const double* sums, const double* norm,
+                                 float* results) {
+  const auto test = [&]<class Narrow>(int at, V<double> sum, Narrow& low) {
     const V<double> magnitude =
         reinterpret_cast<V<double>>(reinterpret_cast<I<double>>(sum) & ~(I<double>{} + INT64_MIN));
     const V<double> of_terms = fma<double>(broadcast<double>(t.scale), load<double>(norm + at),
                                            broadcast<double>(t.width));
     const V<double> width = fma<double>(magnitude, broadcast<double>(0x1p-50), of_terms);
-    const Narrow low = __builtin_convertvector(sum - width, Narrow);
+    low = __builtin_convertvector(sum - width, Narrow);
     const Narrow high = __builtin_convertvector(sum + width, Narrow);
     // An infinite sum has an infinite width, and NaN compares false.
-    settled &= (magnitude > width) & __builtin_convertvector(low == high, I<double>);
-    std::memcpy(results + at, &low, sizeof low);
-  }
-  return lanes_of(settled) == (uint32_t{1} << kW) - 1;
+    return (magnitude > width) & __builtin_convertvector(low == high, I<double>);
+  };
+  return settle_all<Count>(t.has_bias, t.bias, sums, results, test);
 }
 
-/// Stage 1 of a row's outputs; whether it settles all lanes.
+/// Stage 1 of a row's outputs.
 template <int Count>
 FPDET_INLINE bool settle_exact(const RowBounds& row, bool has_bias, const double* sums,
                                const double* norm, const double* quantum, float* results) {
-  constexpr int kW = kLanes<double>;
-  typedef float Narrow __attribute__((vector_size(kVectorBytes / 2)));
-  I<double> settled = ~I<double>{};
-#pragma GCC unroll 4
-  for (int at = 0; at < Count; at += kW) {
-    V<double> sum = load<double>(sums + at);
-    if (has_bias) sum = sum + broadcast<double>(row.bias);
+  const auto test = [&]<class Narrow>(int at, V<double> sum, Narrow& rounded) {
     const V<double> terms =
         magnitude_bound(broadcast<double>(row.norm), load<double>(norm + at), row.bias_magnitude);
     const V<double> products = broadcast<double>(row.quantum) * load<double>(quantum + at);
-    // Signs of zeros are another's business. An unknown quantum is NaN, which compares false, and
-    // what is not finite has an infinite bound: above any quantum but that of zeros alone.
-    settled &= (terms <= products * kExactSteps) &
-               (terms <= broadcast<double>(row.bias_quantum) * kExactSteps) &
-               (terms < __builtin_inf()) & (sum != 0.0);
-    const Narrow rounded = __builtin_convertvector(sum, Narrow);
-    std::memcpy(results + at, &rounded, sizeof rounded);
-  }
-  return lanes_of(settled) == (uint32_t{1} << kW) - 1;
+    rounded = __builtin_convertvector(sum, Narrow);
+    // Signs of zeros are another's business. An unknown quantum is 0 or NaN, below any bound, and
+    // what is not finite has an infinite bound.
+    return (terms <= products * kExactSteps) &
+           (terms <= broadcast<double>(row.bias_quantum) * kExactSteps) &
+           (terms < __builtin_inf()) & (sum != 0.0);
+  };
+  return settle_all<Count>(has_bias, row.bias, sums, results, test);
 }
 
 /// To any element under any rounding; random(lane) gives the random bits of a stochastic one.

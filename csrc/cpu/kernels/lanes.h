@@ -158,4 +158,19 @@ FPDET_INLINE void for_vectors(bool stream, const S* out, int64_t begin, int64_t 
   if (i < end) partly(i, end - i);
 }
 
+/// step.operator()<Stream>(from, to) for the vectors of N elements in [begin, end), what is left
+/// over by way of a copy.
+template <int N, class S, class Step>
+FPDET_INLINE void map_vectors(bool stream, const S* in, S* out, int64_t begin, int64_t end,
+                              const Step& step) {
+  for_vectors<N>(
+      stream, out, begin, end,
+      [&]<bool Stream>(int64_t i) { step.template operator()<Stream>(in + i, out + i); },
+      [&](int64_t i, int64_t count) {
+        Edge<S, N> edge(in + i, count);
+        step.template operator()<false>(edge.data(), edge.data());
+        edge.store(out + i, count);
+      });
+}
+
 }  // namespace fpdet::inline FPDET_TARGET::kernels

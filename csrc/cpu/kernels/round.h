@@ -35,14 +35,7 @@ template <class Layout, Rounding R, bool Shrinks, class S>
     round_lanes<Layout, R, Shrinks, N, Stream>(format, from, to,
                                                LanesN<typename Layout::Word, N>{});
   };
-  for_vectors<N>(
-      task.stream, out, begin, end,
-      [&]<bool Stream>(int64_t i) { step.template operator()<Stream>(in + i, out + i); },
-      [&](int64_t i, int64_t count) {
-        Edge<S, N> edge(in + i, count);
-        step.template operator()<false>(edge.data(), edge.data());
-        edge.store(out + i, count);
-      });
+  map_vectors<N>(task.stream, in, out, begin, end, step);
 }
 
 /// `count` elements, whole vectors, from their random words.

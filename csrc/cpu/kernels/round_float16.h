@@ -11,7 +11,7 @@ namespace fpdet::inline FPDET_TARGET::kernels {
 
 #if defined(__F16C__)
 
-/// Whether the task is one; `format` is the target.
+/// Whether the task is one.
 inline bool rounds_to_float16(const RoundTask& task) {
   constexpr PatternFormat<Binary32> kHalf(kFloat16, Rounding::NearestEven, StochasticSpec{});
   const PatternFormat<Binary32>& f = task.format32;
@@ -30,14 +30,7 @@ inline void round_float16_run(const RoundTask& task, int64_t begin, int64_t end)
     const __m128i halves = _mm256_cvtps_ph(_mm256_loadu_ps(from), _MM_FROUND_CUR_DIRECTION);
     put<Stream>(to, _mm256_cvtph_ps(halves));
   };
-  for_vectors<N>(
-      task.stream, out, begin, end,
-      [&]<bool Stream>(int64_t i) { step.template operator()<Stream>(in + i, out + i); },
-      [&](int64_t i, int64_t count) {
-        Edge<float, N> edge(in + i, count);
-        step.template operator()<false>(edge.data(), edge.data());
-        edge.store(out + i, count);
-      });
+  map_vectors<N>(task.stream, in, out, begin, end, step);
 }
 
 #endif
