@@ -10,12 +10,14 @@ constexpr int64_t kMostRows = 12;              // more rows fill the lanes of ot
 
 template <class T>
 bool fits(const Task& task) {
-  return DirectSizes<T>(task, direct_box<T>(task)).total() <= kScratchLimit;
+  const Box box = direct_box<T>(task);
+  return DirectSizes<T>(task, box, direct_samples<T>(task, box)).total() <= kScratchLimit;
 }
 
 /// Whether the planes of the first part serve another one.
 bool alike(const Contraction& a, const Contraction& b) {
   bool same = a.groups == b.groups && a.rows.d[0] == b.rows.d[0] && a.cols.d[0] == b.cols.d[0] &&
+              a.out.col.w[0] == b.out.col.w[0] &&
               a.terms.d[0] == b.terms.d[0] && a.right.group_offset == b.right.group_offset &&
               a.right.outer.offset.w[0] == b.right.outer.offset.w[0] &&
               a.right.term.offset.w[0] == b.right.term.offset.w[0];
@@ -79,9 +81,10 @@ template <class T>
 void plan_direct(Task& task) {
   task.row_tiles = ceil_div(task.rows, kDirectRows);
   const Box box = direct_box<T>(task);
-  task.items =
-      task.problem.groups * task.problem.cols.d[0] * DirectBoxes(Parts(task), box).product();
-  task.scratch_bytes = DirectSizes<T>(task, box).total();
+  const int64_t samples = direct_samples<T>(task, box);
+  task.items = task.problem.groups * ceil_div(task.problem.cols.d[0], samples) *
+               DirectBoxes(Parts(task), box).product();
+  task.scratch_bytes = DirectSizes<T>(task, box, samples).total();
 }
 
 }  // namespace

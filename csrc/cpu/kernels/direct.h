@@ -24,7 +24,8 @@ constexpr int direct_vectors(int rows) { return rows == 1 ? 8 : rows == 4 ? 3 : 
 struct Spot {
   int32_t plane;  ///< position in the planes
   int32_t lanes;  ///< that are outputs, the first ones
-  int64_t out;    ///< elements from the box's first output
+  int64_t out;    ///< elements from the first sample's first output
+  int64_t inner;  ///< and from its own sample's
 };
 
 template <class T>
@@ -37,9 +38,9 @@ struct DirectArguments {
   const Spot* spots;
   const T* bias;  ///< [row], or null
   T* stack;       ///< [level][row][vector], then the sums where `out` is null
-  T* out;         ///< the box's first output, or null
+  T* out;         ///< the first sample's first output, or null
   int64_t out_row;
-  int64_t out_end;  ///< outputs below this distance from `out` are written later or by this call
+  int64_t out_end;  ///< a sample's outputs below this distance from its first are written later too
 };
 
 template <class T>
@@ -129,7 +130,7 @@ __attribute__((noinline)) void direct(const DirectArguments<T>& a) {
       }
       const Spot& spot = a.spots[v];
       T* to = a.out + (r * a.out_row + spot.out);
-      if (spot.lanes == kW || spot.out + kW <= a.out_end) {
+      if (spot.lanes == kW || spot.inner + kW <= a.out_end) {
         store<T>(to, acc[r][v]);
       } else {
         store_first<T>(to, acc[r][v], spot.lanes);

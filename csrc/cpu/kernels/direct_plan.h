@@ -70,21 +70,35 @@ struct DirectBoxes {
   int64_t product() const { return count[0] * count[1] * count[2]; }
 };
 
+/// Samples whose boxes are summed at once, with one left operand: of boxes that hold all columns of
+/// a sample, and are small. And reading at once what has just been written in other pieces would
+/// wait for the writes.
+template <class T>
+int64_t direct_samples(const Task& task, const Box& box) {
+  const Parts parts(task);
+  if (DirectBoxes(parts, box).product() > 1) return 1;
+  const int64_t bytes = PlaneLayout<T>(parts, box).size() * static_cast<int64_t>(sizeof(T));
+  const int64_t samples = task.problem.cols.d[0];
+  const int64_t shares = samples * task.problem.groups / (4 * task.workers);
+  const int64_t fit = at_least(at_most(kPlaneBytes / bytes, shares), 1);
+  return ceil_div(samples, ceil_div(samples, fit));
+}
+
 template <class T>
 struct DirectSizes {
   int64_t planes, left, bias, stack, terms, left_terms, steps, spots;
 
-  DirectSizes(const Task& task, const Box& box) {
+  DirectSizes(const Task& task, const Box& box, int64_t samples) {
     constexpr int64_t kSize = sizeof(T);
     const int64_t all = all_terms(Parts(task));
-    planes = aligned(PlaneLayout<T>(Parts(task), box).size() * kSize);
+    planes = aligned(samples * PlaneLayout<T>(Parts(task), box).size() * kSize);
     left = aligned(task.rows * all * kSize);
     bias = aligned(task.rows * kSize);
     stack = aligned(2 * kDirectStack * kVectorBytes);  // of two parts at once
     terms = aligned(all * static_cast<int64_t>(sizeof(int32_t)));
     left_terms = aligned(all * static_cast<int64_t>(sizeof(int64_t)));
     steps = aligned(all * static_cast<int64_t>(sizeof(Step)));
-    const int64_t vectors = box.x[0] * box.x[1] * ceil_div(box.x[2], kLanes<T>);
+    const int64_t vectors = samples * box.x[0] * box.x[1] * ceil_div(box.x[2], kLanes<T>);
     spots = aligned(vectors * static_cast<int64_t>(sizeof(Spot)));
   }
   int64_t total() const {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Work items of the direct method (direct.h): boxes of outputs of one group and sample.
+// Work items of the direct method (direct.h): boxes of outputs of one group and sample, or of a few
+// samples where boxes are small.
 #pragma once
 
 #include "direct_plan.h"
@@ -13,14 +14,18 @@ template <class T, class S>
 class DirectRunner {
  public:
   DirectRunner(const Task& task, void* scratch)
+      : DirectRunner(task, scratch, direct_samples<T>(task, direct_box<T>(task))) {}
+
+  DirectRunner(const Task& task, void* scratch, int64_t samples)
       : task_(task),
         all_(all_columns(Parts(task))),
         box_(direct_box<T>(task)),
         boxes_(Parts(task), box_),
         layout_(Parts(task), box_),
+        samples_(samples),
         planes_(static_cast<T*>(scratch)),
-        copier_(task.problem, layout_, planes_) {
-    const DirectSizes<T> sizes(task, box_);
+        copier_(task.problem, layout_, planes_, samples, boxes_.product() == 1) {
+    const DirectSizes<T> sizes(task, box_, samples);
     Carver carver(scratch);
     carver.take(sizes.planes);
     auto* left = carver.take<T>(sizes.left);
@@ -47,9 +52,9 @@ class DirectRunner {
   }
 
   void run(int64_t item) {
-    const Parts parts(task_);
     const At at = locate(item);
     load(at);
+    const Parts parts(task_);
     const Digits col{{at.sample, at.first.x[0], at.first.x[1], at.first.x[2]}};
     for (int64_t i = 0; i < parts.count; ++i) {
       const Digits& cols = parts[i].cols;
@@ -58,43 +63,37 @@ class DirectRunner {
       if (!listed(size)) list_spots(size);
       S* out =
           static_cast<S*>(task_.out) + parts[i].out.offset(at.group, Digits{{0, 0, 0, 0}}, col);
-      if constexpr (__is_same(T, S)) {
-        if (takes_turns(parts, i, at.first, size)) {
-          for (int64_t tile = 0; tile < task_.row_tiles; ++tile) {
-            if (task_.arithmetic.fused) {
-              multiply_in_turn<true>(i, row_tile(task_, tile), size, out);
-            } else {
-              multiply_in_turn<false>(i, row_tile(task_, tile), size, out);
-            }
-          }
-          ++i;
-          continue;
-        }
-      }
+      const Calls calls{at.samples, size, takes_turns(parts, i, at.first, size)};
       for (int64_t tile = 0; tile < task_.row_tiles; ++tile) {
         if (task_.arithmetic.fused) {
-          multiply<true>(parts_[i], row_tile(task_, tile), size, out);
+          multiply<true>(i, row_tile(task_, tile), calls, out);
         } else {
-          multiply<false>(parts_[i], row_tile(task_, tile), size, out);
+          multiply<false>(i, row_tile(task_, tile), calls, out);
         }
       }
+      i += calls.in_turn;
     }
   }
 
  protected:
-  /// A work item's sample, group and first output.
+  /// A work item's group, samples and first output.
   struct At {
     Box first;
-    int64_t group, sample;
+    int64_t group, sample, samples;
   };
   At locate(int64_t item) const {
     At at;
     for (int i = kAxes - 1; i >= 0; --i) {
+      at.first.x[i] = 0;
+      if (boxes_.count[i] == 1) continue;
       at.first.x[i] = item % boxes_.count[i] * box_.x[i];
       item /= boxes_.count[i];
     }
-    at.group = item % task_.problem.groups;
-    at.sample = item / task_.problem.groups;
+    // One sample after another where each has items of its own: its planes lie side by side.
+    const int64_t all = task_.problem.cols.d[0], parts = ceil_div(all, samples_);
+    at.group = parts == all ? item % task_.problem.groups : item / parts;
+    at.sample = (parts == all ? item / task_.problem.groups : item % parts) * samples_;
+    at.samples = at_most(samples_, all - at.sample);
     return at;
   }
 
@@ -105,7 +104,11 @@ class DirectRunner {
     int64_t zero = right.origin.offset;  // of coordinates 0
     for (int i = 0; i < kAxes; ++i) zero -= right.origin.x[i] * layout_.axis[i].memory;
     zero += at.group * right.group_offset + at.sample * right.outer.offset.w[0];
-    copier_.copy(static_cast<const S*>(task_.right) + zero, at.first, size_of(all_, at.first));
+    const S* data = static_cast<const S*>(task_.right) + zero;
+    const Box size = size_of(all_, at.first);
+    for (int64_t i = 0; i < at.samples; ++i) {
+      copier_.copy(data + i * right.outer.offset.w[0], at.first, size, i);
+    }
   }
 
   struct Part {
@@ -180,14 +183,17 @@ class DirectRunner {
     listed_box_ = box;
     const Weights& out = task_.problem.out.col;
     Spot* spot = spots_;
-    for (int64_t x0 = 0; x0 < box.x[0]; ++x0) {
-      for (int64_t x1 = 0; x1 < box.x[1]; ++x1) {
-        for (int64_t x2 = 0; x2 < box.x[2]; x2 += kW, ++spot) {
-          // The last vector of a row lies back over its neighbour: equal outputs, twice.
-          const int64_t x = at_least(at_most(x2, box.x[2] - kW), 0);
-          spot->plane = static_cast<int32_t>(layout_.position(x0, x1, x));
-          spot->lanes = static_cast<int32_t>(at_most(box.x[2], kW));
-          spot->out = x0 * out.w[1] + x1 * out.w[2] + x * out.w[3];
+    for (int64_t n = 0; n < samples_; ++n) {
+      for (int64_t x0 = 0; x0 < box.x[0]; ++x0) {
+        for (int64_t x1 = 0; x1 < box.x[1]; ++x1) {
+          for (int64_t x2 = 0; x2 < box.x[2]; x2 += kW, ++spot) {
+            // The last vector of a row lies back over its neighbour: equal outputs, twice.
+            const int64_t x = at_least(at_most(x2, box.x[2] - kW), 0);
+            spot->plane = static_cast<int32_t>(n * layout_.size() + layout_.position(x0, x1, x));
+            spot->lanes = static_cast<int32_t>(at_most(box.x[2], kW));
+            spot->inner = x0 * out.w[1] + x1 * out.w[2] + x * out.w[3];
+            spot->out = n * out.w[0] + spot->inner;
+          }
         }
       }
     }
@@ -208,10 +214,18 @@ class DirectRunner {
     return a;
   }
 
+  /// The outputs of a part, or of two that take turns.
+  struct Calls {
+    int64_t samples;
+    Box size;
+    bool in_turn;
+  };
+
   /// f(first spot, spots, those of a call) for the spots of a box, a call at a time.
   template <class F>
-  void for_calls(const RowTile& tile, const Box& size, const F& f) {
-    const int64_t spots = size.x[0] * size.x[1] * ceil_div(size.x[2], kLanes<T>);
+  void for_calls(const RowTile& tile, const Calls& calls, const F& f) {
+    const Box& size = calls.size;
+    const int64_t spots = calls.samples * size.x[0] * size.x[1] * ceil_div(size.x[2], kLanes<T>);
     const int most = direct_vectors(tile.rows);
     for (int64_t v = 0; v < spots; v += most) {
       int vectors = most;
@@ -223,6 +237,7 @@ class DirectRunner {
 
   /// Whether part i's outputs and the next part's alternate along the last axis.
   bool takes_turns(const Parts& parts, int64_t i, const Box& first, const Box& size) const {
+    if constexpr (!__is_same(T, S)) return false;
     if (i + 1 == parts.count || task_.problem.out.col.w[3] != 2) return false;
     const Digits& cols = parts[i + 1].cols;
     const Box next = size_of(Box{{cols.d[1], cols.d[2], cols.d[3]}}, first);
@@ -231,12 +246,13 @@ class DirectRunner {
   }
 
   template <bool Fused>
-  void multiply_in_turn(int64_t i, const RowTile& tile, const Box& size, S* out) {
+  void multiply_in_turn(int64_t i, const RowTile& tile, const Calls& calls, T* out) {
     constexpr int kW = kLanes<T>;
-    DirectArguments<T> a = arguments(parts_[i], tile), b = arguments(parts_[i + 1], tile);
+    DirectArguments<T> a = arguments(parts_[i], tile);
+    DirectArguments<T> b = arguments(parts_[i + 1], tile);
     b.stack += kDirectStack * kW;
     out += tile.first * a.out_row;
-    for_calls(tile, size, [&](const Spot* spots, int n, int vectors) {
+    for_calls(tile, calls, [&](const Spot* spots, int n, int vectors) {
       a.spots = b.spots = spots;
       const Direct<T> direct = find_direct<T, Fused>(tile.rows, vectors);
       direct(a);
@@ -252,9 +268,16 @@ class DirectRunner {
   }
 
   template <bool Fused>
-  void multiply(const Part& part, const RowTile& tile, const Box& size, S* out) {
+  void multiply(int64_t i, const RowTile& tile, const Calls& calls, S* out) {
+    if constexpr (__is_same(T, S)) {
+      if (calls.in_turn) {
+        multiply_in_turn<Fused>(i, tile, calls, out);
+        return;
+      }
+    }
+    const Box& size = calls.size;
     const Output& output = task_.problem.out;
-    DirectArguments<T> a = arguments(part, tile);
+    DirectArguments<T> a = arguments(parts_[i], tile);
     out += tile.first * a.out_row;
     if constexpr (__is_same(T, S)) {
       if (output.col.w[3] == 1) a.out = out;
@@ -263,7 +286,7 @@ class DirectRunner {
                        (size.x[0] == 1 || output.col.w[1] == size.x[1] * size.x[2]);
     a.out_end = dense ? size.x[0] * size.x[1] * size.x[2] : 0;
 
-    for_calls(tile, size, [&](const Spot* spots, int n, int vectors) {
+    for_calls(tile, calls, [&](const Spot* spots, int n, int vectors) {
       a.spots = spots;
       find_direct<T, Fused>(tile.rows, vectors)(a);
       if (a.out == nullptr) put(tile, spots, n, vectors, out, a.out_end);
@@ -304,6 +327,7 @@ class DirectRunner {
   Box all_, box_;
   DirectBoxes boxes_;
   PlaneLayout<T> layout_;
+  int64_t samples_;
   T* planes_;
   PlaneCopier<T, S> copier_;
   Part parts_[kDirectParts];

@@ -7,7 +7,7 @@ namespace {
 
 constexpr int64_t kMostTermsExact = 4096;
 
-DirectSizes<double> sizes(const Task& task) { return {task, direct_box<double>(task)}; }
+DirectSizes<double> sizes(const Task& task) { return {task, direct_box<double>(task), 1}; }
 
 bool covers(const Task& task) {
   return float64_bounds_exact(task) && task.part_count == 1 && task.problem.product &&

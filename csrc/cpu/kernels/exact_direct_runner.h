@@ -63,7 +63,7 @@ class ExactDirectRunner : DirectRunner<double, S> {
  public:
   /// `rows`: bounds of a group's rows, beside the direct method's scratch.
   ExactDirectRunner(const Task& task, void* scratch, LeftBounds* rows)
-      : Base(task, scratch),
+      : Base(task, scratch, 1),
         settler_(task),
         rows_(rows),
         relative_(relative_error(2 * exact_depth(task))) {}  // directed roundings: u is 2^-52

@@ -35,14 +35,14 @@ FPDET_INLINE void put_halves(const float* from, S* to) {
 }
 
 /// Vectors that lie at spots of a line (members `out`, from `to`, and `lanes`), their lanes side by
-/// side in memory. What lies below `end` past a spot's lanes is written later and may be
-/// overwritten.
+/// side in memory. What lies below `end` of its sample past a spot's lanes is written later and may
+/// be overwritten.
 template <Rounding R, class S, class Spot>
 void put_spots(const float* from, int count, const Spot* spots, S* to, int64_t end) {
   constexpr int kW = kLanes<float>;
   for (int i = 0; i < count; ++i, from += kW) {
     S* place = to + spots[i].out;
-    if (spots[i].lanes == kW || spots[i].out + kW <= end) {
+    if (spots[i].lanes == kW || spots[i].inner + kW <= end) {
       put_halves<R>(from, place);
       continue;
     }

@@ -192,7 +192,7 @@ inline int piece_cost(const Piece* pieces, int count) {
   int cost = 0;
   for (int i = 0; i < count; ++i) {
     const Piece& p = pieces[i];
-    cost += p.stride == 1 ? 2 : p.stride == 2 ? 4 : 2 * (p.end - p.begin);
+    cost += p.stride == 1 ? 2 : p.stride == -1 ? 3 : p.stride == 2 ? 4 : 2 * (p.end - p.begin);
   }
   return cost;
 }
@@ -252,17 +252,43 @@ class Packer {
     for (int64_t t = 0; t < terms.count; t += kW) {
       const int m = terms.count - t < kW ? static_cast<int>(terms.count - t) : kW;
       first_piece_[block++] = total;
-      total += make_pieces(terms.entry + t, m, pieces_ + total);
+      const int count = make_pieces(terms.entry + t, m, pieces_ + total);
+      turn_single_entries(pieces_ + total, count);
+      total += count;
     }
     first_piece_[block] = total;
     kinds_ = outer.kinds <= kMaskKinds ? outer.kinds : 0;
     for (int32_t i = 0; i < total; ++i) {
       for (int32_t k = 0; k < kinds_; ++k) {
         masks_[i * kinds_ + k] = static_cast<uint16_t>(
-            inside_mask(pieces_[i], outer.entry[outer.representative[k]], extent_));
+            lanes_to_read(pieces_[i], outer.entry[outer.representative[k]]));
       }
     }
     prepared_ = true;
+  }
+
+  /// An entry alone goes backwards where the others do: then all are read in one way.
+  static void turn_single_entries(Piece* pieces, int count) {
+    bool backwards = false;
+    for (int i = 0; i < count; ++i) backwards |= pieces[i].stride == -1;
+    for (int i = 0; i < count && backwards; ++i) {
+      Piece& p = pieces[i];
+      if (p.end - p.begin > 1) continue;
+      p.first.offset += p.begin * (p.stride + 1);
+      p.stride = -1;
+    }
+  }
+
+  /// As bits in the sequence of memory.
+  uint32_t lanes_to_read(const Piece& p, const Entry& other) const {
+    const uint32_t mask = inside_mask(p, other, extent_);
+    return p.stride == -1 ? reversed_mask(mask, kW) : mask;
+  }
+
+  /// Lanes of a piece, whose lane 0 is at p.
+  FPDET_INLINE static V<T> read(const S* p, int64_t stride, uint32_t lanes) {
+    if (stride == -1) return reversed<T>(gather<T>(p - (kW - 1), 1, lanes));
+    return gather<T>(p, stride, lanes);
   }
 
   void make_masks(const Piece* pieces, int count, const PlaceList& list) {
@@ -373,30 +399,35 @@ class Packer {
       const Piece* pieces = pieces_ + first_piece_[block];
       const int count = first_piece_[block + 1] - first_piece_[block];
       const uint16_t* masks = masks_ + first_piece_[block] * kinds_;
-      bool unit = kinds_ > 0;
-      for (int i = 0; i < count; ++i) unit = unit && pieces[i].stride == 1;
+      const int64_t stride = pieces[0].stride;
+      bool alike = kinds_ > 0;
+      for (int i = 1; i < count; ++i) alike &= pieces[i].stride == stride;
       V<T> rows[kW];
       for (int l = n; l < kW; ++l) rows[l] = V<T>{};
-      if (unit && count == 1) {
-        const S* p = data_ + pieces[0].first.offset;
-        for (int l = 0; l < n; ++l) {
-          rows[l] = gather<T>(p + entry[l].offset, 1, masks[kind[l]]);
+      const S* p = data_ + pieces[0].first.offset;
+      const S* q = data_ + pieces[count - 1].first.offset;
+      const auto by = [&](int64_t step) __attribute__((always_inline)) {
+        if (count == 1) {
+          for (int l = 0; l < n; ++l) rows[l] = read(p + entry[l].offset, step, masks[kind[l]]);
+          return;
         }
-      } else if (unit && count == 2) {
-        const S* p = data_ + pieces[0].first.offset;
-        const S* q = data_ + pieces[1].first.offset;
         for (int l = 0; l < n; ++l) {
-          rows[l] = either<T>(gather<T>(p + entry[l].offset, 1, masks[kind[l]]),
-                              gather<T>(q + entry[l].offset, 1, masks[kinds_ + kind[l]]));
+          rows[l] = either<T>(read(p + entry[l].offset, step, masks[kind[l]]),
+                              read(q + entry[l].offset, step, masks[kinds_ + kind[l]]));
         }
+      };
+      if (alike && count <= 2 && stride == 1) {
+        by(1);
+      } else if (alike && count <= 2 && stride == -1) {
+        by(-1);
       } else {
         for (int l = 0; l < n; ++l) {
           V<T> v{};
           for (int i = 0; i < count; ++i) {
-            const uint32_t mask = kinds_ > 0 ? masks[i * kinds_ + kind[l]]
-                                             : inside_mask(pieces[i], entry[l], extent_);
-            v = either<T>(v, gather<T>(data_ + (entry[l].offset + pieces[i].first.offset),
-                                       pieces[i].stride, mask));
+            const uint32_t lanes = kinds_ > 0 ? masks[i * kinds_ + kind[l]]
+                                              : lanes_to_read(pieces[i], entry[l]);
+            const S* from = data_ + (entry[l].offset + pieces[i].first.offset);
+            v = either<T>(v, read(from, pieces[i].stride, lanes));
           }
           rows[l] = v;
         }

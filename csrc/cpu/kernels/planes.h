@@ -171,39 +171,42 @@ FPDET_INLINE V<T> some_elements(const S* p, int64_t stride, int64_t n) {
   return gather<T>(p, stride, (uint32_t{1} << n) - 1);
 }
 
-/// Copies boxes. The zeros left and right of the rows are written once for all boxes that begin at
-/// the same column.
+/// Copies boxes, of `samples` samples side by side. The zeros around them are written once: those left
+/// and right of the rows for all boxes that begin at the same column, the others too where there is
+/// `one_box` for all columns of a sample and group.
 template <class T, class S>
 class PlaneCopier {
  public:
-  PlaneCopier(const Contraction& c, const PlaneLayout<T>& layout, T* planes)
-      : c_(c), layout_(layout), planes_(planes) {}
+  PlaneCopier(const Contraction& c, const PlaneLayout<T>& layout, T* planes, int64_t samples,
+              bool one_box)
+      : c_(c), layout_(layout), planes_(planes), samples_(samples), one_box_(one_box) {}
 
   /// `data`: the operand of the box's group and sample, at coordinates 0. `first` is the number of
-  /// its first output along each axis, `size` at most the layout's.
-  void copy(const S* data, const Box& first, const Box& size) {
+  /// its first output along each axis, `size` at most the layout's, `sample` its number here.
+  void copy(const S* data, const Box& first, const Box& size, int64_t sample) {
     const PlaneAxis &a0 = layout_.axis[0], &a1 = layout_.axis[1], &a2 = layout_.axis[2];
     const Operand& operand = c_.right;
     if (first.x[2] != column_) begin_column(first.x[2]);
     const int64_t low0 = a0.low + first.x[0] * a0.step, low1 = a1.low + first.x[1] * a1.step;
-    T* plane = planes_;
+    T* plane = planes_ + sample * layout_.size();
     for (int64_t channel = 0; channel < layout_.channels; ++channel) {
       const S* from = data + channel * operand.term.offset.w[0];
       for (int64_t p0 = 0; p0 < a0.phases; ++p0) {
         for (int64_t p1 = 0; p1 < a1.phases; ++p1) {
+          const int64_t x1 = low1 + a1.phase[p1], rows = a1.reach + size.x[1];
+          const int64_t begin = at_most(x1 < 0 ? ceil_div(-x1, a1.step) : 0, rows);
+          const int64_t left = operand.extent[1] - x1;
+          const int64_t end = at_least(at_most(left > 0 ? ceil_div(left, a1.step) : 0, rows), begin);
           for (int64_t i0 = 0; i0 < a0.reach + size.x[0]; ++i0) {
             const int64_t x0 = low0 + a0.phase[p0] + i0 * a0.step;
             T* row = plane + i0 * a1.length * a2.length;
-            for (int64_t i1 = 0; i1 < a1.reach + size.x[1]; ++i1, row += a2.length) {
-              const int64_t x1 = low1 + a1.phase[p1] + i1 * a1.step;
-              if (x0 >= 0 && x0 < operand.extent[0] && x1 >= 0 && x1 < operand.extent[1]) {
-                const S* source = from + x0 * a0.memory + x1 * a1.memory;
-                ask_for(source);
-                copy_row(source, row, x1 + 1 < operand.extent[1]);
-              } else {
-                clear_row(row);
-              }
+            if (x0 < 0 || x0 >= operand.extent[0]) {
+              clear_rows(row, 0, rows);
+              continue;
             }
+            clear_rows(row, 0, begin);
+            copy_rows(from + x0 * a0.memory, row, x1, begin, end);
+            clear_rows(row, end, rows);
           }
           plane += a2.phases * layout_.phase_size;
         }
@@ -233,7 +236,7 @@ class PlaneCopier {
       const int64_t n = inside_[p].end - inside_[p].begin;
       short_pair_ = n > 0 && n <= kLanes<T> && inside_[p].x >= 0 && inside_[p].x < 2;
     }
-    for (int64_t i = 0; i < layout_.size(); ++i) planes_[i] = T{0};
+    for (int64_t i = 0; i < samples_ * layout_.size(); ++i) planes_[i] = T{0};
   }
 
   /// The next channel's row, or what comes a few rows later, other boxes' first rows too, is on its
@@ -246,7 +249,41 @@ class PlaneCopier {
     for (int64_t i = 0; i < n; i += kLine) __builtin_prefetch(row + ahead + i, 0, 2);
   }
 
-  /// `followed`: another row of the operand comes after this one.
+  /// Rows [begin, end) of a plane, whose row 0 is at x1.
+  void copy_rows(const S* plane, T* row, int64_t x1, int64_t begin, int64_t end) {
+    const PlaneAxis &a1 = layout_.axis[1], &a2 = layout_.axis[2];
+    const int64_t n = inside_[0].end - inside_[0].begin, extent = c_.right.extent[1];
+    const S* from = plane + (x1 + begin * a1.step) * a1.memory;
+    row += begin * a2.length;
+    if (a2.phases == 1 && a2.step * a2.memory == 1 && n > 0) {
+      const S* source = from + inside_[0].x * a2.memory;
+      T* to = row + inside_[0].begin;
+      for (int64_t i = begin; i < end; ++i, to += a2.length, source += a1.step * a1.memory) {
+        ask_for(source);
+        copy_part(source, 1, n, to, x1 + i * a1.step + 1 < extent);
+      }
+      return;
+    }
+    for (int64_t i = begin; i < end; ++i, row += a2.length, from += a1.step * a1.memory) {
+      ask_for(from);
+      copy_row(from, row, x1 + i * a1.step + 1 < extent);
+    }
+  }
+
+  /// Elements of a row that lie inside; `followed`: another row of the operand comes after it.
+  FPDET_INLINE void copy_part(const S* from, int64_t stride, int64_t n, T* to, bool followed) const {
+    constexpr int kW = kLanes<T>;
+    if (n < kW) {
+      // What this vector writes beyond the row is a zero where zeros are, or is written later.
+      if (n > 0) store<T>(to, short_row(from, stride, n, followed));
+      return;
+    }
+    for (int64_t i = 0; i < n - kW; i += kW) {
+      store<T>(to + i, some_elements<T, S>(from + i * stride, stride, kW));
+    }
+    store<T>(to + n - kW, some_elements<T, S>(from + (n - kW) * stride, stride, kW));
+  }
+
   void copy_row(const S* from, T* row, bool followed) {
     const PlaneAxis& a = layout_.axis[2];
     constexpr int kW = kLanes<T>;
@@ -263,21 +300,7 @@ class PlaneCopier {
     }
     for (int64_t p = 0; p < a.phases; ++p, row += layout_.phase_size) {
       const int64_t n = inside_[p].end - inside_[p].begin;
-      const S* source = from + inside_[p].x * a.memory;
-      T* to = row + inside_[p].begin;
-      if (n < kW) {
-        // What this vector writes beyond the row is a zero where zeros are, or is written later.
-        if (n > 0) store<T>(to, short_row(source, stride, n, followed));
-        continue;
-      }
-      int64_t i = 0;
-      for (; i + kW <= n; i += kW) {
-        store<T>(to + i, some_elements<T, S>(source + i * stride, stride, kW));
-      }
-      if (i < n) {
-        i = n - kW;
-        store<T>(to + i, some_elements<T, S>(source + i * stride, stride, kW));
-      }
+      copy_part(from + inside_[p].x * a.memory, stride, n, row + inside_[p].begin, followed);
     }
   }
 
@@ -289,7 +312,7 @@ class PlaneCopier {
     return reinterpret_cast<V<T>>(reinterpret_cast<I<T>>(x) & inside);
   }
 
-  V<T> short_row(const S* source, int64_t stride, int64_t n, bool followed) const {
+  FPDET_INLINE V<T> short_row(const S* source, int64_t stride, int64_t n, bool followed) const {
     if constexpr (__is_same(T, S)) {
       if (followed && stride == 1 && layout_.axis[1].memory + n >= kLanes<T>) {
         return first_lanes(load<T>(source), n);
@@ -330,15 +353,19 @@ class PlaneCopier {
     if (n % kW != 0) copy(n - kW);
   }
 
-  void clear_row(T* row) {
+  void clear_rows(T* row, int64_t begin, int64_t end) {
+    if (one_box_) return;
+    const int64_t length = layout_.axis[2].length;
     for (int64_t p = 0; p < layout_.axis[2].phases; ++p, row += layout_.phase_size) {
-      for (int64_t i = 0; i < layout_.axis[2].length; i += kLanes<T>) store<T>(row + i, V<T>{});
+      for (int64_t i = begin * length; i < end * length; i += kLanes<T>) store<T>(row + i, V<T>{});
     }
   }
 
   const Contraction& c_;
   const PlaneLayout<T>& layout_;
   T* planes_;
+  int64_t samples_;
+  bool one_box_;
   int64_t column_ = -1;
   Inside inside_[kMostPhases] = {};
   bool short_pair_ = false;  ///< copy_short_pair serves rows that are followed by another

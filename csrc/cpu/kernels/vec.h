@@ -280,6 +280,19 @@ FPDET_INLINE V<T> gather(const S* p, int64_t stride, uint32_t mask) {
   return load(lanes);
 }
 
+/// Lane l is what lane kLanes - 1 - l was.
+template <class T>
+FPDET_INLINE V<T> reversed(V<T> v) {
+  I<T> back;
+  for (int l = 0; l < kLanes<T>; ++l) back[l] = kLanes<T> - 1 - l;
+  return __builtin_shuffle(v, back);
+}
+inline uint32_t reversed_mask(uint32_t mask, int lanes) {
+  uint32_t back = 0;
+  for (int l = 0; l < lanes; ++l) back |= (mask >> l & 1u) << (lanes - 1 - l);
+  return back;
+}
+
 /// The even and the odd ones of the 2 * kLanes values of a and b.
 template <class T>
 struct Halves {
@@ -346,6 +359,10 @@ FPDET_INLINE V<T> gather_all(const S* p, int64_t stride) {
       }
       return __builtin_convertvector(x, V<T>);
     }
+    Elements x{};
+#pragma GCC unroll 16
+    for (int l = 0; l < kW; ++l) x[l] = p[l * stride];
+    return __builtin_convertvector(x, V<T>);
   }
   return gather<T>(p, stride, (uint32_t{1} << kW) - 1);
 }

@@ -131,7 +131,7 @@ class WindowRunner {
       while (k > 0 && ++d.d[k] == radix.d[k]) d.d[k--] = 0;
       if (k == 0) ++d.d[0];
     }
-    copy_window(channel, radix.decode(first + count_ - 1).d[0] - channel + 1);
+    copy_window(channel, radix.decode(first + count_ - 1).d[0] - channel + 1, first == 0);
   }
 
   /// Grains [from, to) of an axis lie inside the operand; `at` is the coordinate of grain 0.
@@ -148,7 +148,7 @@ class WindowRunner {
     return {at, at_most(from, layout_.size[a]), at_least(at_most(to, layout_.size[a]), 0)};
   }
 
-  void copy_window(int64_t channel, int64_t channels) {
+  void copy_window(int64_t channel, int64_t channels, bool begins) {
     const Operand& right = task_.problem.right;
     const S* data = static_cast<const S*>(task_.right) + group_ * right.group_offset +
                     geometry_.base + channel * right.term.offset.w[0] +
@@ -181,7 +181,8 @@ class WindowRunner {
       return;
     }
     // Rows of the window that follow each other in the operand too are one.
-    const bool joined = rows == 1 && in[2].from == 0 && in[2].to == layout_.size[2] &&
+    const bool whole = rows == 1 && in[2].from == 0 && in[2].to == layout_.size[2];
+    const bool joined = whole &&
                         hop[2] == 1 && (layout_.size[1] == 1 || hop[1] == layout_.size[2]) &&
                         (layout_.size[0] == 1 || hop[0] == layout_.size[1] * layout_.size[2]);
     // Another channel's elements come from another page: asked for ahead, row by row.
@@ -191,22 +192,23 @@ class WindowRunner {
     };
     const int64_t next = right.term.offset.w[0] *
                          ceil_div(kWindowAhead, layout_.channel * static_cast<int64_t>(sizeof(T)));
+    // What lies outside the operand is the same for every chunk of the box.
+    if (begins && !whole) std::memset(window_, 0, layout_.elements * sizeof(T));
     for (int64_t c = 0; c < channels; ++c) {
       for (int64_t n = 0; n < samples; ++n) {
         const S* from = data + c * right.term.offset.w[0] + n * right.outer.offset.w[0];
         T* to = window_ + c * layout_.channel + n * layout_.sample;
         if (joined) {
           ask_for(from + next, layout_.sample);
-          copy_row(from, 1, 0, layout_.sample, layout_.sample, to);
+          copy_row(from, 1, layout_.sample, to);
           continue;
         }
-        for (int64_t i = 0; i < layout_.size[0]; ++i) {
-          for (int64_t j = 0; j < layout_.size[1]; ++j) {
-            const bool here = i >= in[0].from && i < in[0].to && j >= in[1].from && j < in[1].to;
-            const S* row = from + i * hop[0] + j * hop[1];
-            if (here && hop[2] == 1) ask_for(row + next, layout_.size[2]);
-            copy_row(row, hop[2], here ? in[2].from : 0, here ? in[2].to : 0, layout_.size[2],
-                     to + i * layout_.axis[0] + j * layout_.axis[1]);
+        for (int64_t i = in[0].from; i < in[0].to; ++i) {
+          for (int64_t j = in[1].from; j < in[1].to; ++j) {
+            const S* row = from + i * hop[0] + j * hop[1] + in[2].from * hop[2];
+            if (hop[2] == 1) ask_for(row + next, in[2].to - in[2].from);
+            copy_row(row, hop[2], in[2].to - in[2].from,
+                     to + i * layout_.axis[0] + j * layout_.axis[1] + in[2].from);
           }
         }
       }
@@ -223,29 +225,25 @@ class WindowRunner {
       for (int64_t i = 0; i < n; ++i) to[i] = to_accumulator<T>(from[i]);
     }
   }
-  /// to[i] = from[i * hop] for i in [first, last), else +0, for i in [0, n); up to a vector less
-  /// one beyond n is written: what comes there is written later.
-  static void copy_row(const S* from, int64_t hop, int64_t first, int64_t last, int64_t n, T* to) {
+  /// to[i] = from[i * hop] for i in [0, n); of a row shorter than a vector, zeros follow up to its
+  /// end: what comes there is outside, or written later.
+  static void copy_row(const S* from, int64_t hop, int64_t n, T* to) {
     constexpr int64_t kW = kLanes<T>;
-    constexpr uint32_t kAll = (uint32_t{1} << kW) - 1;
-    const auto row = [&](auto&& whole) {
-      for (int64_t i = 0; i < n; i += kW) {
-        if (i >= first && i + kW <= last) {
-          store<T>(to + i, whole(from + i * hop));
-          continue;
-        }
-        const int64_t low = at_most(at_least(first - i, 0), kW);
-        const int64_t high = at_most(at_least(last - i, 0), kW);
-        const uint32_t mask = kAll >> (kW - high) & (low == kW ? 0 : kAll << low);
-        store<T>(to + i, mask == 0 ? V<T>{} : gather<T>(from + i * hop, hop, mask));
+    const auto row = [&](int64_t step) __attribute__((always_inline)) {
+      if (n <= 0) return;
+      if (n < kW) {
+        store<T>(to, gather<T>(from, step, (uint32_t{1} << n) - 1));
+        return;
       }
+      for (int64_t i = 0; i < n - kW; i += kW) store<T>(to + i, gather_all<T>(from + i * step, step));
+      store<T>(to + n - kW, gather_all<T>(from + (n - kW) * step, step));
     };
     if (hop == 1) {
-      row([](const S* p) { return gather_all<T>(p, 1); });
+      row(1);
     } else if (hop == 2) {
-      row([](const S* p) { return gather_all<T>(p, 2); });
+      row(2);
     } else {
-      row([hop](const S* p) { return gather_all<T>(p, hop); });
+      row(hop);
     }
   }
 
