@@ -74,7 +74,7 @@ bool suits(const Task& task) {
     if (has_taps ? channels <= 512 : channels <= 128 && wide) return true;
   }
   const bool filled = 4 * width >= 3 * lanes * ceil_div(width, lanes);
-  return filled && terms <= (has_taps && wide ? 160 : 64);
+  return filled && terms <= (wide ? (has_taps ? 160 : 64) : has_taps ? 64 : 32);
 }
 
 template <class T>

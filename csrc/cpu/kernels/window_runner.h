@@ -70,7 +70,7 @@ class WindowRunner {
       for (int64_t p = 0; p < panels_; ++p) {
         T* left = keeps_left_ ? left_ + (p * task_.terms + done) * kPanel<T> : left_;
         if (!packed) pack_panel(packer, p, left);
-        multiply(p, left, steps, !packed && p + 1 < panels_);
+        multiply(p, left, steps, {!packed && p + 1 < panels_, walk.done()});
         if (walk.done()) finish(p);
       }
       done += count_;
@@ -301,7 +301,28 @@ class WindowRunner {
     int64_t rows_, row_, count_, share_, step_ = 1, t_ = 0, at_ = 0;
   };
 
-  void multiply(int64_t panel, const T* left, int64_t steps, bool look_ahead) {
+  /// Where the rows of a panel lie in the output.
+  struct PanelRows {
+    int64_t first, count;  ///< of the group's rows
+    int64_t row[kPanel<T>];
+  };
+  PanelRows rows_of(int64_t panel) const {
+    PanelRows rows;
+    rows.first = (first_panel_ + panel) * kPanel<T>;
+    rows.count = at_most(kPanel<T>, task_.rows - rows.first);
+    for (int64_t r = 0; r < rows.count; ++r) {
+      rows.row[r] = task_.problem.out.row.dot(task_.problem.rows.decode(rows.first + r));
+    }
+    return rows;
+  }
+
+  /// What is asked for while a panel's sums grow.
+  struct Wanted {
+    bool left;     ///< of the next panel
+    bool outputs;  ///< its own: they are about to be written
+  };
+
+  void multiply(int64_t panel, const T* left, int64_t steps, Wanted wanted) {
     WindowArguments<T> a;
     a.left = left;
     a.window = window_;
@@ -316,18 +337,36 @@ class WindowRunner {
     const auto run_tiles = [&](auto&& ahead) {
       int64_t column = 0;
       for (int64_t i = 0; i < tiles; ++i) {
-        ahead();
+        ahead(column);
         a.column = columns_ + column;
         a.stack = stack_of(panel) + column * kPanel<T>;
         (i < extra ? one_more : few)(a);
         column += base + (i < extra);
       }
     };
-    if (look_ahead) {
+    const auto run_to_output = [&](auto&& ahead) {
+      if (!wanted.outputs) {
+        run_tiles([&](int64_t) { ahead(); });
+        return;
+      }
+      constexpr int64_t kLine = 64 / static_cast<int64_t>(sizeof(S));
+      const S* data = static_cast<const S*>(task_.out);
+      const PanelRows rows = rows_of(panel);
+      int64_t asked = 0;
+      run_tiles([&](int64_t column) {
+        ahead();
+        for (; asked <= column; asked += kLine) {
+          for (int64_t r = 0; r < rows.count; ++r) {
+            __builtin_prefetch(data + rows.row[r] + outputs_[asked], 1, 2);
+          }
+        }
+      });
+    };
+    if (wanted.left) {
       Ahead ahead(*this, panel + 1, tiles);
-      run_tiles([&] { ahead.next(); });
+      run_to_output([&] { ahead.next(); });
     } else {
-      run_tiles([] {});
+      run_to_output([] {});
     }
   }
 
@@ -345,11 +384,8 @@ class WindowRunner {
     const Output& out = task_.problem.out;
     S* data = static_cast<S*>(task_.out);
     T* stack = stack_of(panel);
-    const int64_t first = (first_panel_ + panel) * kPanel<T>;
-    const int64_t count = at_most(kPanel<T>, task_.rows - first);
+    const auto [first, count, row] = rows_of(panel);
     if (task_.bias != nullptr) add_bias(stack, first, count);
-    int64_t row[kPanel<T>];
-    for (int64_t r = 0; r < count; ++r) row[r] = out.row.dot(task_.problem.rows.decode(first + r));
     const bool neighbours =
         count > 1 && row[1] - row[0] == 1 && row[count - 1] - row[0] == count - 1;
     if (neighbours) {
@@ -363,6 +399,13 @@ class WindowRunner {
         put(stack + c * kPanel<T>, count, data + outputs_[c], row, true);
       }
       return;
+    }
+    if constexpr (__is_same(T, S)) {
+      const int64_t stretch = neighbouring_columns(out);
+      if (stretch >= kLanes<T>) {
+        for (int64_t c = 0; c < cols_; c += stretch) finish_stretch(stack, c, stretch, count, row);
+        return;
+      }
     }
     for (int64_t c = 0; c < cols_; c += kLanes<T>) {
       const int64_t n = at_most(cols_ - c, kLanes<T>);
@@ -383,6 +426,41 @@ class WindowRunner {
           }
           store<T>(line, v[l]);
           put(line, n, data + row[r + l], outputs_ + c, run);
+        }
+      }
+    }
+  }
+
+  /// Columns of the box that lie side by side in the output: the first of them, and so on.
+  int64_t neighbouring_columns(const Output& out) const {
+    int64_t count = 1;
+    for (int k = kDigits - 1; k >= 0; --k) {
+      if (box_.size.d[k] == 1) continue;
+      if (out.col.w[k] != count) break;
+      count *= box_.size.d[k];
+    }
+    return count;
+  }
+
+  /// Turns `n` columns from `first` on into parts of rows; the last vector lies back over its
+  /// neighbour.
+  void finish_stretch(const T* stack, int64_t first, int64_t n, int64_t count,
+                      const int64_t* row) const {
+    constexpr int64_t kW = kLanes<T>;
+    T* data = static_cast<T*>(task_.out) + outputs_[first];
+    stack += first * kPanel<T>;
+    for (int64_t i = 0; i < n; i += kW) {
+      const int64_t c = at_most(i, n - kW);
+      for (int64_t r = 0; r < count; r += kW) {
+        V<T> v[kW];
+#pragma GCC unroll 16
+        for (int64_t l = 0; l < kW; ++l) v[l] = load<T>(stack + (c + l) * kPanel<T> + r);
+        transpose<T>(v);
+        if (count - r >= kW) {
+#pragma GCC unroll 16
+          for (int64_t l = 0; l < kW; ++l) store<T>(data + row[r + l] + c, v[l]);
+        } else {
+          for (int64_t l = 0; l < count - r; ++l) store<T>(data + row[r + l] + c, v[l]);
         }
       }
     }
