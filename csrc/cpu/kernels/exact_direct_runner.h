@@ -23,7 +23,6 @@ inline __attribute__((noinline)) uint32_t settle_spots(const BoxTest& t, const d
                                                        const Spot* spots, int count, float* out,
                                                        int64_t step) {
   constexpr int kW = kLanes<double>;
-  typedef float Narrow __attribute__((vector_size(kVectorBytes / 2)));
   const V<double> bias = broadcast<double>(t.bias), margin = broadcast<double>(t.margin);
   const I<double> keep = I<double>{} - (t.exact ? 0 : 1);
   uint32_t unsettled = 0;
@@ -36,8 +35,7 @@ inline __attribute__((noinline)) uint32_t settle_spots(const BoxTest& t, const d
     width = reinterpret_cast<V<double>>(reinterpret_cast<I<double>>(width) & keep);
     const Narrow low = __builtin_convertvector(sum - width, Narrow);
     const Narrow high = __builtin_convertvector(sum + width, Narrow);
-    const I<double> same =
-        __builtin_convertvector(low, V<double>) == __builtin_convertvector(high, V<double>);
+    const I<double> same = to_doubles(low) == to_doubles(high);
     const uint32_t settled = lanes_of((magnitude > width) & (magnitude < __builtin_inf()) & same);
     const Spot& spot = spots[i];
     const uint32_t lanes = (uint32_t{1} << spot.lanes) - 1;

@@ -72,14 +72,12 @@ struct Interval {
 template <int Count>
 __attribute__((noinline)) PanelLanes settle_on_hardware(const PanelTest& t, float* results) {
   constexpr int kW = kLanes<double>;
-  typedef float Narrow __attribute__((vector_size(kVectorBytes / 2)));
   PanelLanes lanes;
   for (int at = 0; at < Count; at += kW) {
     const Interval i(t, at);
     Narrow low = __builtin_convertvector(i.sum - i.width, Narrow);
     const Narrow high = __builtin_convertvector(i.sum + i.width, Narrow);
-    const I<double> same =
-        __builtin_convertvector(low, V<double>) == __builtin_convertvector(high, V<double>);
+    const I<double> same = to_doubles(low) == to_doubles(high);
     const I<double> inside = (i.magnitude > i.width) & (i.magnitude < __builtin_inf()) & same;
     const uint32_t zero = lanes_of(i.zero);
     if (zero != 0) {
@@ -125,7 +123,6 @@ template <int Count, class Test>
 FPDET_INLINE bool settle_all(bool has_bias, double bias, const double* sums, float* results,
                              Test&& test) {
   constexpr int kW = kLanes<double>;
-  typedef float Narrow __attribute__((vector_size(kVectorBytes / 2)));
   I<double> settled = ~I<double>{};
 #pragma GCC unroll 4
   for (int at = 0; at < Count; at += kW) {
@@ -142,7 +139,7 @@ FPDET_INLINE bool settle_all(bool has_bias, double bias, const double* sums, flo
 template <int Count>
 FPDET_INLINE bool settle_inexact(const InexactTest& t, const double* sums, const double* norm,
                                  float* results) {
-  const auto test = [&]<class Narrow>(int at, V<double> sum, Narrow& low) {
+  const auto test = [&](int at, V<double> sum, Narrow& low) {
     const V<double> magnitude =
         reinterpret_cast<V<double>>(reinterpret_cast<I<double>>(sum) & ~(I<double>{} + INT64_MIN));
     const V<double> of_terms = fma<double>(broadcast<double>(t.scale), load<double>(norm + at),
@@ -151,7 +148,7 @@ FPDET_INLINE bool settle_inexact(const InexactTest& t, const double* sums, const
     low = __builtin_convertvector(sum - width, Narrow);
     const Narrow high = __builtin_convertvector(sum + width, Narrow);
     // An infinite sum has an infinite width, and NaN compares false.
-    return (magnitude > width) & __builtin_convertvector(low == high, I<double>);
+    return (magnitude > width) & (to_doubles(low) == to_doubles(high));
   };
   return settle_all<Count>(t.has_bias, t.bias, sums, results, test);
 }
@@ -160,7 +157,7 @@ FPDET_INLINE bool settle_inexact(const InexactTest& t, const double* sums, const
 template <int Count>
 FPDET_INLINE bool settle_exact(const RowBounds& row, bool has_bias, const double* sums,
                                const double* norm, const double* quantum, float* results) {
-  const auto test = [&]<class Narrow>(int at, V<double> sum, Narrow& rounded) {
+  const auto test = [&](int at, V<double> sum, Narrow& rounded) {
     const V<double> terms =
         magnitude_bound(broadcast<double>(row.norm), load<double>(norm + at), row.bias_magnitude);
     const V<double> products = broadcast<double>(row.quantum) * load<double>(quantum + at);

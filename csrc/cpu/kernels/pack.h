@@ -347,10 +347,18 @@ class Packer {
       }
       return;
     }
-    make_masks(pieces, count, terms);
     const Entry* e = terms.entry;
-    const int32_t* kind = terms.kind;
     const int64_t n = terms.count;
+    if (count == 1 && pieces[0].end == width && width <= kW / 2 && is_whole(pieces[0], terms)) {
+      const S* p = data_ + pieces[0].first.offset;
+      const int64_t stride = pieces[0].stride;
+      for (int64_t t = 0; t < n; ++t, dst += pitch) {
+        for (int l = 0; l < width; ++l) dst[l] = to_accumulator<T>(p[e[t].offset + l * stride]);
+      }
+      return;
+    }
+    make_masks(pieces, count, terms);
+    const int32_t* kind = terms.kind;
     const uint16_t* m0 = masks_;
     if (count == 1 && width == kW && pieces[0].stride == 1) {
       const S* p = data_ + pieces[0].first.offset;

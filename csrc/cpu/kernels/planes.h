@@ -165,7 +165,7 @@ FPDET_INLINE V<T> some_elements(const S* p, int64_t stride, int64_t n) {
         for (int l = 0; l < kW; ++l) pick[l] = 2 * l < kW ? 2 * l : 2 * l + 1;
         low = __builtin_shuffle(low, high, pick);
       }
-      return __builtin_convertvector(low, V<T>);
+      return to_doubles(low);
     }
   }
   return gather<T>(p, stride, (uint32_t{1} << n) - 1);

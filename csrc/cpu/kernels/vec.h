@@ -69,8 +69,31 @@ FPDET_INLINE void store_first(T* p, V<T> v, int lanes) {
   } else {
     _mm512_mask_storeu_pd(p, static_cast<__mmask8>((1u << lanes) - 1u), v);
   }
-#else
+#elif defined(__AVX2__)
   // Halves, quarters and so on of the vector, each where a bit of `lanes` is set.
+  if constexpr (sizeof(T) == 4) {
+    __m128 x = _mm256_castps256_ps128(v);
+    if ((lanes & 4) != 0) {
+      _mm_storeu_ps(p, x);
+      x = _mm256_extractf128_ps(v, 1);
+      p += 4;
+    }
+    if ((lanes & 2) != 0) {
+      _mm_storel_pi(reinterpret_cast<__m64*>(p), x);
+      x = _mm_movehl_ps(x, x);
+      p += 2;
+    }
+    if ((lanes & 1) != 0) _mm_store_ss(p, x);
+  } else {
+    __m128d x = _mm256_castpd256_pd128(v);
+    if ((lanes & 2) != 0) {
+      _mm_storeu_pd(p, x);
+      x = _mm256_extractf128_pd(v, 1);
+      p += 2;
+    }
+    if ((lanes & 1) != 0) _mm_store_sd(p, x);
+  }
+#else
   T all[kLanes<T>];
   store<T>(all, v);
   int done = 0;
@@ -107,6 +130,19 @@ FPDET_INLINE V<T> broadcast(T x) {
   V<T> v{};
   for (int l = 0; l < kLanes<T>; ++l) v[l] = x;
   return v;
+#endif
+}
+
+/// As many values of float32 as a vector holds of float64.
+typedef float Narrow __attribute__((vector_size(kVectorBytes / 2)));
+
+FPDET_INLINE V<double> to_doubles(Narrow x) {
+#if defined(__AVX512F__)
+  return _mm512_maskz_cvtps_pd(0xff, x);
+#elif defined(__AVX2__)
+  return _mm256_cvtps_pd(x);
+#else
+  return __builtin_convertvector(x, V<double>);
 #endif
 }
 
@@ -345,6 +381,13 @@ FPDET_INLINE V<T> gather_all(const S* p, int64_t stride) {
   constexpr int kW = kLanes<T>;
   if constexpr (__is_same(S, T) || (__is_same(S, float) && sizeof(T) == 8)) {
     typedef S Elements __attribute__((vector_size(kW * sizeof(S))));
+    const auto as_vector = [](Elements v) {
+      if constexpr (__is_same(S, T)) {
+        return v;
+      } else {
+        return to_doubles(v);
+      }
+    };
     if (stride == 1 || stride == 2) {
       Elements x;
       std::memcpy(&x, p, sizeof x);
@@ -357,12 +400,12 @@ FPDET_INLINE V<T> gather_all(const S* p, int64_t stride) {
         for (int l = 0; l < kW; ++l) pick[l] = 2 * l < kW ? 2 * l : 2 * l + 1;
         x = __builtin_shuffle(x, y, pick);
       }
-      return __builtin_convertvector(x, V<T>);
+      return as_vector(x);
     }
     Elements x{};
 #pragma GCC unroll 16
     for (int l = 0; l < kW; ++l) x[l] = p[l * stride];
-    return __builtin_convertvector(x, V<T>);
+    return as_vector(x);
   }
   return gather<T>(p, stride, (uint32_t{1} << kW) - 1);
 }
