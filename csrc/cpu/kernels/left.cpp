@@ -39,6 +39,19 @@ void pack_left_typed(const Task& task, int64_t begin, int64_t end) {
     }
     return;
   }
+  // The next tile's rows are on their way while this one's are packed.
+  const auto ask_for = [&](int64_t item) {
+    constexpr int64_t kLine = 64 / static_cast<int64_t>(sizeof(S));
+    const RowTile tile = row_tile(task, item % task.row_tiles);
+    const S* data = static_cast<const S*>(task.left) +
+                    item / task.row_tiles * operand.group_offset + operand.origin.offset +
+                    terms.entry[0].offset;
+    const int64_t reach = terms.entry[terms.count - 1].offset - terms.entry[0].offset;
+    for (int r = 0; r < tile.rows; ++r) {
+      const S* row = data + operand.outer.offset.dot(task.problem.rows.decode(tile.first + r));
+      for (int64_t i = 0; i <= at_most(reach, kTerms); i += kLine) __builtin_prefetch(row + i, 0, 2);
+    }
+  };
   int64_t done = 0;
   for (Chunks chunks(small); !chunks.done(); done += terms.count) {
     PlaceWriter writer(operand.term, Place{}, task.problem.terms, unsafe, terms);
@@ -55,6 +68,7 @@ void pack_left_typed(const Task& task, int64_t begin, int64_t end) {
         packer.move_to(static_cast<const S*>(task.left) + group * operand.group_offset);
       }
       if (!whole) packer.lists_changed();
+      if (side_by_side && item + 1 < end) ask_for(item + 1);
       T* dst = packed(item) + done * tile.rows;
       for (int r = 0; r < tile.rows; r += kLanes<T>) {
         const int n = static_cast<int>(at_most(tile.rows - r, kLanes<T>));

@@ -428,6 +428,8 @@ class Packer {
         by(1);
       } else if (alike && count <= 2 && stride == -1) {
         by(-1);
+      } else if (alike && count <= 2 && stride == 2) {
+        by(2);
       } else {
         for (int l = 0; l < n; ++l) {
           V<T> v{};

@@ -12,6 +12,7 @@ namespace fpdet::inline FPDET_TARGET::kernels {
 inline constexpr int64_t kStackBytes = int64_t{1} << 19;  // wanted size of the stack of partials
 inline constexpr int64_t kRightBytes = int64_t{1} << 18;  // wanted size of the packed right operand
 inline constexpr int64_t kItemsPerWorker = 6;             // so that uneven threads even out
+inline constexpr int64_t kFewPanels = 4;                  // of an item, where others have work
 inline constexpr int64_t kMaxTileColumns = 4096;
 
 // Bytes of one thread's scratch, part by part, as the runner takes it.
@@ -53,9 +54,11 @@ void plan_tiled(Task& task, int64_t tile_limit = kMaxRows) {
   const int64_t panel_right = task.chunk * kPanel<T> * kSize;
   int64_t fit = at_least(at_most(kStackBytes / panel_stack, kRightBytes / panel_right), 1);
   fit = at_most(fit, kMaxTileColumns / kPanel<T>);
-  const int64_t items = kItemsPerWorker * task.workers;
   const int64_t blocks = ceil_div(task.row_tiles, task.block_tiles);
-  fit = at_most(fit, at_least(ceil_div(task.panels * task.problem.groups * blocks, items), 1));
+  const int64_t work = task.panels * task.problem.groups * blocks;
+  // Each item walks all terms: it should be worth the walk.
+  const int64_t items = at_most(work / (task.workers * kFewPanels), kItemsPerWorker);
+  fit = at_most(fit, at_least(ceil_div(work, at_least(items, 1) * task.workers), 1));
   if (task.tiles.columns > 0) {
     fit = at_most(ceil_div(task.tiles.columns, kPanel<T>), kMaxTileColumns / kPanel<T>);
     fit = at_most(fit, at_least(2 * kStackBytes / panel_stack, 1));

@@ -284,6 +284,17 @@ FPDET_INLINE V<T> gather(const S* p, int64_t stride, uint32_t mask) {
       const __m256i all = _mm256_set1_epi32(static_cast<int>(mask));
       return _mm256_maskload_ps(p, _mm256_cmpeq_epi32(_mm256_and_si256(all, bit), bit));
     }
+    if (stride == 2) {
+      // Bit 8 is in no mask: the odd elements are not read.
+      const __m256i low = _mm256_setr_epi32(1, 256, 2, 256, 4, 256, 8, 256);
+      const __m256i high = _mm256_setr_epi32(16, 256, 32, 256, 64, 256, 128, 256);
+      const __m256i all = _mm256_set1_epi32(static_cast<int>(mask));
+      const auto part = [all](const float* q, __m256i bit) {
+        return _mm256_maskload_ps(q, _mm256_cmpeq_epi32(_mm256_and_si256(all, bit), bit));
+      };
+      const __m256 pairs = _mm256_shuffle_ps(part(p, low), part(p + 8, high), 0x88);
+      return _mm256_castpd_ps(_mm256_permute4x64_pd(_mm256_castps_pd(pairs), 0xd8));
+    }
   }
   if constexpr (sizeof(T) == 8 && __is_same(S, float)) {
     if (stride == 1) {
