@@ -68,7 +68,7 @@ def _run_parser():
 def _compare_parser():
     parser = argparse.ArgumentParser(prog="fpdet bench compare", description="What got slower from run A to run B.")
     parser.set_defaults(call=_compare)
-    parser.add_argument("a", metavar="A", help="run folder or run.json")
+    parser.add_argument("a", metavar="A", help="run folder, a folder of such of one binary, or run.json")
     parser.add_argument("b", metavar="B")
     parser.add_argument("--least", type=float, default=0.1, help="least slow-down that counts (default 0.1: 10%%)")
     return parser

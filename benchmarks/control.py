@@ -1,4 +1,4 @@
-"""Does `compare` work on this machine? Runs of one binary, a process each, and one with a planted slow-down.
+"""Does `compare` work on this machine? Runs of one binary, a few processes each, and one with a planted slow-down.
 
 The first run is compared with every other: nothing may be slower. Then with a run in which each call of ours is
 followed by idle turns for a fifth of its own time: `compare` has to call that slower. In how many groups of layers it
@@ -18,7 +18,7 @@ from benchmarks.compare import compare
 
 PLANTED = 1.2
 LAYERS = ("n2c64h28k64r3p1", "n1c128h14k128r3p1", "n1c256h14k64r1", "n4c64h14k256r1")
-ROUNDS = 9
+PROCESSES, ROUNDS = 3, 5  # of a run, and of each of its processes
 OUTCOME = "control.json"
 
 
@@ -40,8 +40,10 @@ def run(out, count, console):
     """The Outcome of `count` runs beside a first one; kept in the folder, whose finished runs are not repeated."""
     out = Path(out)
     for number in track(range(count + 2), "runs of one binary", console=console, transient=True):
-        if not (_folder(out, number) / "run.json").exists():
-            _measure(_folder(out, number), planted=number == count + 1)
+        for process in range(PROCESSES):
+            folder = _folder(out, number) / f"process-{process}"
+            if not (folder / "run.json").exists():
+                _measure(folder, planted=number == count + 1)
     first, *same, slower = [record.read(_folder(out, number)) for number in range(count + 2)]
     found = compare(first, slower)
     outcome = Outcome(
@@ -49,7 +51,8 @@ def run(out, count, console):
         _groups(found.changes),
         _groups(found.slower),
     )
-    kept = {"machine": first["machine"], "planted": PLANTED, "layers": LAYERS, "rounds": ROUNDS, **vars(outcome)}
+    setting = {"planted": PLANTED, "layers": LAYERS, "processes": PROCESSES, "rounds": ROUNDS}
+    kept = {"machine": first["machine"], **setting, **vars(outcome)}
     (out / OUTCOME).write_text(json.dumps(kept, indent=1) + "\n")
     return outcome
 

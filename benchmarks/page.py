@@ -91,7 +91,8 @@ def _control(outcome):
 ## Does `compare` work?
 
 `fpdet bench control`, {machine["processor"]}, commit {machine["commit"]}: a first run beside
-{len(outcome["false"])} more of the same binary, and one whose calls of ours took {outcome["planted"]} times their time.
+{len(outcome["false"])} more of the same binary, and one whose calls of ours took {outcome["planted"]} times their time;
+a run has the rounds of {outcome["processes"]} processes.
 Runs of the same binary in which `fpdet bench compare` calls something slower: {false}.
 Groups of layers, arithmetic and pass in which it finds the planted slow-down: {len(outcome["found"])} of
 {len(outcome["groups"])}.

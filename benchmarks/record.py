@@ -156,12 +156,15 @@ def _unfinished(folder):
 
 
 def read(path):
-    """The record of a run folder, finished or not, or of a JSON file.
+    """The record of a run folder, finished or not, of a folder of such (see joined), or of a JSON file.
 
     Raises:
-        RecordError: there is none, or it is of another version.
+        RecordError: there is none, it is of another version, or several are no runs of one binary.
     """
     path = Path(path)
+    if path.is_dir() and not any((path / name).exists() for name in ("run.json", "cases.jsonl")):
+        if runs := sorted(inner for inner in path.iterdir() if inner.is_dir()):
+            return joined([read(inner) for inner in runs])
     file = path / "run.json" if path.is_dir() else path
     try:
         unfinished = path.is_dir() and not file.exists()
@@ -172,6 +175,40 @@ def read(path):
         got = record.get("schema") if isinstance(record, dict) else type(record).__name__
         raise RecordError(f"{file}: expected a record of schema {SCHEMA}, got {got!r}")
     return record
+
+
+def joined(records):
+    """Runs of one binary, a process each, as one: the rounds of all, for the cases that all have.
+
+    What differs from process to process although the code is the same, such as where its memory lies, is so sampled.
+
+    Raises:
+        RecordError: they are of several machines or binaries, or their results have other bits.
+    """
+    first, *others = records
+    for other in others:
+        if other["machine"] != first["machine"]:
+            raise RecordError(f"expected runs of one binary, got those of {first['machine']} and {other['machine']}")
+    tables = [{json.dumps(case["key"]): case for case in other["cases"]} for other in others]
+    cases = []
+    for case in first["cases"]:
+        rest = [table[json.dumps(case["key"])] for table in tables if json.dumps(case["key"]) in table]
+        if len(rest) == len(others):
+            cases.append({**case, "entries": [_joined_entry(entry, rest) for entry in case["entries"]]})
+    return {**first, "cases": cases}
+
+
+def _joined_entry(entry, cases):
+    def name(one):
+        return [one.get(word) for word in ("system", "arithmetic", "dtype")]
+
+    seconds = list(entry["seconds"])
+    for case in cases:
+        other = next(one for one in case["entries"] if name(one) == name(entry))
+        if other.get("digest") != entry.get("digest"):
+            raise RecordError(f"{case['key']}, {name(entry)}: results of one binary have other bits")
+        seconds += other["seconds"]
+    return {**entry, "seconds": seconds}
 
 
 def write_csv(path, rows):

@@ -244,9 +244,28 @@ def test_the_control_tells_a_planted_slow_down_from_runs_of_the_same(tmp_path, m
 
     monkeypatch.setattr(control, "_measure", measure)
     outcome = control.run(tmp_path, 3, Console(quiet=True))
-    assert made == [False] * 4 + [True] and outcome.passed and len(outcome.found) == 4
-    assert control.run(tmp_path, 3, Console(quiet=True)) == outcome and len(made) == 5, "finished runs are kept"
+    processes = control.PROCESSES
+    assert made == [False] * 4 * processes + [True] * processes and outcome.passed and len(outcome.found) == 4
+    assert control.run(tmp_path, 3, Console(quiet=True)) == outcome, "finished runs are kept"
+    assert len(made) == 5 * processes
     assert not replace(outcome, false=[["3x3"]]).passed and not replace(outcome, found=[]).passed
+
+
+def test_processes_of_one_binary_are_one_run(tmp_path):
+    parts = [noisy_record(seed, factor=1.0) for seed in (1, 2)]
+    for number, part in enumerate(parts):
+        (tmp_path / f"process-{number}").mkdir()
+        record.write(tmp_path / f"process-{number}" / "run.json", part)
+    whole = record.read(tmp_path)
+    for case, *those in zip(whole["cases"], *(part["cases"] for part in parts), strict=True):
+        for entry, *ones in zip(case["entries"], *(one["entries"] for one in those), strict=True):
+            assert entry["seconds"] == [x for one in ones for x in one["seconds"]]
+
+    with pytest.raises(record.RecordError, match="expected runs of one binary"):
+        record.joined([parts[0], {**parts[1], "machine": {"library": "another"}}])
+    parts[1]["cases"][0]["entries"][-1]["digest"] = "another"
+    with pytest.raises(record.RecordError, match="have other bits"):
+        record.joined(parts)
 
 
 def noisy_record(seed, factor):

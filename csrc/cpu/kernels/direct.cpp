@@ -17,8 +17,8 @@ bool fits(const Task& task) {
 /// Whether the planes of the first part serve another one.
 bool alike(const Contraction& a, const Contraction& b) {
   bool same = a.groups == b.groups && a.rows.d[0] == b.rows.d[0] && a.cols.d[0] == b.cols.d[0] &&
-              a.out.col.w[0] == b.out.col.w[0] &&
-              a.terms.d[0] == b.terms.d[0] && a.right.group_offset == b.right.group_offset &&
+              a.out.col.w[0] == b.out.col.w[0] && a.terms.d[0] == b.terms.d[0] &&
+              a.right.group_offset == b.right.group_offset &&
               a.right.outer.offset.w[0] == b.right.outer.offset.w[0] &&
               a.right.term.offset.w[0] == b.right.term.offset.w[0];
   for (int i = 0; i < kAxes; ++i) {

@@ -49,7 +49,8 @@ void pack_left_typed(const Task& task, int64_t begin, int64_t end) {
     const int64_t reach = terms.entry[terms.count - 1].offset - terms.entry[0].offset;
     for (int r = 0; r < tile.rows; ++r) {
       const S* row = data + operand.outer.offset.dot(task.problem.rows.decode(tile.first + r));
-      for (int64_t i = 0; i <= at_most(reach, kTerms); i += kLine) __builtin_prefetch(row + i, 0, 2);
+      for (int64_t i = 0; i <= at_most(reach, kTerms); i += kLine)
+        __builtin_prefetch(row + i, 0, 2);
     }
   };
   int64_t done = 0;

@@ -260,8 +260,8 @@ class Packer {
     kinds_ = outer.kinds <= kMaskKinds ? outer.kinds : 0;
     for (int32_t i = 0; i < total; ++i) {
       for (int32_t k = 0; k < kinds_; ++k) {
-        masks_[i * kinds_ + k] = static_cast<uint16_t>(
-            lanes_to_read(pieces_[i], outer.entry[outer.representative[k]]));
+        masks_[i * kinds_ + k] =
+            static_cast<uint16_t>(lanes_to_read(pieces_[i], outer.entry[outer.representative[k]]));
       }
     }
     prepared_ = true;
@@ -434,8 +434,8 @@ class Packer {
         for (int l = 0; l < n; ++l) {
           V<T> v{};
           for (int i = 0; i < count; ++i) {
-            const uint32_t lanes = kinds_ > 0 ? masks[i * kinds_ + kind[l]]
-                                              : lanes_to_read(pieces[i], entry[l]);
+            const uint32_t lanes =
+                kinds_ > 0 ? masks[i * kinds_ + kind[l]] : lanes_to_read(pieces[i], entry[l]);
             const S* from = data_ + (entry[l].offset + pieces[i].first.offset);
             v = either<T>(v, read(from, pieces[i].stride, lanes));
           }

@@ -171,9 +171,9 @@ FPDET_INLINE V<T> some_elements(const S* p, int64_t stride, int64_t n) {
   return gather<T>(p, stride, (uint32_t{1} << n) - 1);
 }
 
-/// Copies boxes, of `samples` samples side by side. The zeros around them are written once: those left
-/// and right of the rows for all boxes that begin at the same column, the others too where there is
-/// `one_box` for all columns of a sample and group.
+/// Copies boxes, of `samples` samples side by side. The zeros around them are written once: those
+/// left and right of the rows for all boxes that begin at the same column, the others too where
+/// there is `one_box` for all columns of a sample and group.
 template <class T, class S>
 class PlaneCopier {
  public:
@@ -196,7 +196,8 @@ class PlaneCopier {
           const int64_t x1 = low1 + a1.phase[p1], rows = a1.reach + size.x[1];
           const int64_t begin = at_most(x1 < 0 ? ceil_div(-x1, a1.step) : 0, rows);
           const int64_t left = operand.extent[1] - x1;
-          const int64_t end = at_least(at_most(left > 0 ? ceil_div(left, a1.step) : 0, rows), begin);
+          const int64_t end =
+              at_least(at_most(left > 0 ? ceil_div(left, a1.step) : 0, rows), begin);
           for (int64_t i0 = 0; i0 < a0.reach + size.x[0]; ++i0) {
             const int64_t x0 = low0 + a0.phase[p0] + i0 * a0.step;
             T* row = plane + i0 * a1.length * a2.length;
@@ -271,7 +272,8 @@ class PlaneCopier {
   }
 
   /// Elements of a row that lie inside; `followed`: another row of the operand comes after it.
-  FPDET_INLINE void copy_part(const S* from, int64_t stride, int64_t n, T* to, bool followed) const {
+  FPDET_INLINE void copy_part(const S* from, int64_t stride, int64_t n, T* to,
+                              bool followed) const {
     constexpr int kW = kLanes<T>;
     if (n < kW) {
       // What this vector writes beyond the row is a zero where zeros are, or is written later.

@@ -182,8 +182,8 @@ class WindowRunner {
     }
     // Rows of the window that follow each other in the operand too are one.
     const bool whole = rows == 1 && in[2].from == 0 && in[2].to == layout_.size[2];
-    const bool joined = whole &&
-                        hop[2] == 1 && (layout_.size[1] == 1 || hop[1] == layout_.size[2]) &&
+    const bool joined = whole && hop[2] == 1 &&
+                        (layout_.size[1] == 1 || hop[1] == layout_.size[2]) &&
                         (layout_.size[0] == 1 || hop[0] == layout_.size[1] * layout_.size[2]);
     // Another channel's elements come from another page: asked for ahead, row by row.
     const auto ask_for = [&](const S* from, int64_t n) {
@@ -235,7 +235,8 @@ class WindowRunner {
         store<T>(to, gather<T>(from, step, (uint32_t{1} << n) - 1));
         return;
       }
-      for (int64_t i = 0; i < n - kW; i += kW) store<T>(to + i, gather_all<T>(from + i * step, step));
+      for (int64_t i = 0; i < n - kW; i += kW)
+        store<T>(to + i, gather_all<T>(from + i * step, step));
       store<T>(to + n - kW, gather_all<T>(from + (n - kW) * step, step));
     };
     if (hop == 1) {
