@@ -73,6 +73,14 @@ def test_a_baseline_that_got_faster_is_no_slow_down_of_ours():
     assert groups_of(compare(record(1), record(2, slower=faster)).slower), "control"
 
 
+def test_a_layer_alone_has_to_be_much_slower():
+    """Its group is not: one of fifty."""
+    assert not compare(record(1), record(2, slower={7}, factor=1.3)).slower
+    assert rows_of(compare(record(1), record(2, slower={7}, factor=2.0)).slower) == {7}
+    lone = compare(record(1, rows=4), record(2, rows=4, slower={2}, factor=1.3)).slower  # a class of one layer
+    assert rows_of(lone) == {2}
+
+
 def test_what_got_faster_is_not_slower():
     assert not compare(record(1, slower=range(ROWS)), record(2)).slower
 

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "../../core/contraction.h"
+#include "pack.h"
 #include "plan.h"
 
 namespace fpdet::inline FPDET_TARGET::kernels {
@@ -29,6 +30,7 @@ struct WindowGeometry {
   int64_t base = 0;            ///< offset of coordinates 0, digits 0
   int64_t taps = 1;            ///< terms per unit of the term's first digit
   bool channels_last = false;  ///< units of the term's first digit are neighbours in the operand
+  bool strips = false;         ///< no taps, and nothing lies outside: see WindowLayout
 
   explicit WindowGeometry(const Contraction& c) : base(c.right.origin.offset) {
     const Operand& right = c.right;
@@ -61,11 +63,26 @@ struct WindowGeometry {
       taps *= at_least(terms, 1);
     }
     channels_last = right.term.offset.w[0] == 1 && c.terms.d[0] > 1 && axis[2].pitch != 1;
+    const UnsafeAxes unsafe(right, c.cols, c.terms);
+    strips =
+        taps == 1 && !channels_last && !unsafe.axis[0] && !unsafe.axis[1] && !unsafe.axis[2];
   }
 };
 
+/// Columns of a micro-tile: sizes differ by at most one.
+struct WindowTiles {
+  int64_t count, base, extra;
+
+  explicit WindowTiles(int64_t columns)
+      : count(ceil_div(columns, kMaxRows)),
+        base(count > 0 ? columns / count : 0),
+        extra(count > 0 ? columns % count : 0) {}
+  int64_t columns(int64_t tile) const { return base + (tile < extra); }
+};
+
 /// Places in the window of one box: dimensions channel (the term's first digit), sample (the
-/// column's first), three axes.
+/// column's first), three axes. Or in strips: the columns of a micro-tile side by side, channel
+/// after channel, as the inner loop reads them.
 struct WindowLayout {
   int64_t size[kAxes];
   int64_t axis[kAxes];  ///< elements per grain
@@ -81,6 +98,11 @@ struct WindowLayout {
     }
     sample = pitch;
     pitch *= box.d[0];
+    if (g.strips) {
+      channel = kMaxRows;
+      elements = WindowTiles(box.product()).count * channels * channel;
+      return;
+    }
     if (g.channels_last) {
       channel = 1;
       elements = pitch;

@@ -43,7 +43,7 @@ inline int64_t window_stacks(const Task& task) {
 // Bytes of one thread's scratch, part by part, as the runner takes it.
 template <class T>
 struct WindowSizes {
-  int64_t window, left, stack, columns, outputs, terms, rows, row_terms, steps, work;
+  int64_t window, left, stack, columns, sources, outputs, terms, rows, row_terms, steps, work;
 
   explicit WindowSizes(const Task& task) {
     constexpr int64_t kSize = sizeof(T);
@@ -57,6 +57,7 @@ struct WindowSizes {
                    kPanel<T> * kSize);
     stack = aligned(window_stacks(task) * task.depth * cols * kPanel<T> * kSize);
     columns = aligned(cols * static_cast<int64_t>(sizeof(int32_t)));
+    sources = geometry.strips ? aligned(cols * static_cast<int64_t>(sizeof(int64_t))) : 0;
     outputs = aligned(cols * static_cast<int64_t>(sizeof(int64_t)));
     terms = aligned(task.chunk * static_cast<int64_t>(sizeof(int32_t)));
     rows = aligned(kPanel<T> * PlaceList::kBytesPerEntry);
@@ -65,7 +66,8 @@ struct WindowSizes {
     work = aligned(Packer<T, T>::work_bytes(task.chunk));
   }
   int64_t total() const {
-    return window + left + stack + columns + outputs + terms + rows + row_terms + steps + work;
+    return window + left + stack + columns + sources + outputs + terms + rows + row_terms + steps +
+           work;
   }
 };
 
@@ -125,7 +127,7 @@ void plan_window(Task& task) {
   const WindowGeometry geometry(task.problem);
   if (task.tiles.terms == 0) {
     // A term without taps has cache lines of its own in the window: they stay in the first cache.
-    if (geometry.taps == 1) task.chunk = at_most(task.chunk, kChunk / 2);
+    if (geometry.taps == 1 && !geometry.strips) task.chunk = at_most(task.chunk, kChunk / 2);
     if (geometry.taps < task.chunk) task.chunk -= task.chunk % geometry.taps;
   }
   const int64_t channels = window_channels(task, geometry.taps);

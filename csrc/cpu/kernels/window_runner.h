@@ -26,6 +26,7 @@ class WindowRunner {
     left_ = carver.take<T>(sizes.left);
     stack_ = carver.take<T>(sizes.stack);
     columns_ = carver.take<int32_t>(sizes.columns);
+    sources_ = carver.take<int64_t>(sizes.sources);
     outputs_ = carver.take<int64_t>(sizes.outputs);
     terms_ = carver.take<int32_t>(sizes.terms);
     rows_.place(carver.take(sizes.rows), kPanel<T>);
@@ -107,12 +108,23 @@ class WindowRunner {
         place += d.d[a + 1] * geometry_.axis[a].by_column * layout_.axis[a];
       }
       columns_[i] = static_cast<int32_t>(place);
+      if (geometry_.strips) sources_[i] = task_.problem.right.outer.offset.dot(column);
       outputs_[i] = out.offset(group_, Digits{{0, 0, 0, 0}}, column);
       int k = kDigits - 1;
       while (k > 0 && ++d.d[k] == box_.size.d[k]) d.d[k--] = 0;
       if (k == 0) ++d.d[0];
     }
+    if (!geometry_.strips) return;
+    const WindowTiles tiles(cols_);
+    i = 0;
+    for (int64_t tile = 0; tile < tiles.count; ++tile) {
+      for (int64_t j = 0; j < tiles.columns(tile); ++j) {
+        columns_[i++] = static_cast<int32_t>(tile * strip_size() + j);
+      }
+    }
   }
+
+  int64_t strip_size() const { return window_channels(task_, geometry_.taps) * layout_.channel; }
 
   /// Places of terms first, first + 1, ... in the window, and the window's content.
   void list_terms(int64_t first) {
@@ -131,7 +143,11 @@ class WindowRunner {
       while (k > 0 && ++d.d[k] == radix.d[k]) d.d[k--] = 0;
       if (k == 0) ++d.d[0];
     }
-    copy_window(channel, radix.decode(first + count_ - 1).d[0] - channel + 1, first == 0);
+    if (geometry_.strips) {
+      copy_strips(channel, count_);
+    } else {
+      copy_window(channel, radix.decode(first + count_ - 1).d[0] - channel + 1, first == 0);
+    }
   }
 
   /// Grains [from, to) of an axis lie inside the operand; `at` is the coordinate of grain 0.
@@ -214,6 +230,44 @@ class WindowRunner {
       }
     }
   }
+
+  /// Tile by tile: what a vector writes beyond a tile's columns is written later.
+  void copy_strips(int64_t channel, int64_t channels) {
+    const Operand& right = task_.problem.right;
+    const int64_t next = right.term.offset.w[0];
+    const S* data = static_cast<const S*>(task_.right) + group_ * right.group_offset +
+                    right.origin.offset + channel * next;
+    const WindowTiles tiles(cols_);
+    const int64_t* source = sources_;
+    for (int64_t tile = 0; tile < tiles.count; ++tile) {
+      const int64_t n = tiles.columns(tile);
+      T* to = window_ + tile * strip_size();
+      const int64_t hop = n > 1 ? source[1] - source[0] : 1;
+      bool regular = true;
+      for (int64_t j = 2; j < n; ++j) regular &= source[j] - source[j - 1] == hop;
+      const auto copy_regular = [&](int64_t step) __attribute__((always_inline)) {
+        const S* from = data + source[0];
+        for (int64_t c = 0; c < channels; ++c, from += next, to += kMaxRows) {
+          __builtin_prefetch(from + kStripsAhead * kMaxRows * step, 0, 3);
+          for (int64_t j = 0; j < kMaxRows; j += kLanes<T>) {
+            const auto lanes = at_least(at_most(n - j, kLanes<T>), 0);
+            store<T>(to + j, gather<T>(from + j * step, step, (uint32_t{1} << lanes) - 1));
+          }
+        }
+      };
+      if (regular && hop == 1) {
+        copy_regular(1);
+      } else if (regular && hop == 2) {
+        copy_regular(2);
+      } else {
+        for (int64_t c = 0; c < channels; ++c, to += kMaxRows) {
+          for (int64_t j = 0; j < n; ++j) to[j] = to_accumulator<T>(data[c * next + source[j]]);
+        }
+      }
+      source += n;
+    }
+  }
+  static constexpr int64_t kStripsAhead = 4;
 
   static void clear(T* to, int64_t n) {
     for (int64_t i = 0; i < n; ++i) to[i] = T{0};
@@ -331,18 +385,17 @@ class WindowRunner {
     a.level = cols_ * kPanel<T>;
     a.steps = steps_;
     a.step_count = steps;
-    const int64_t tiles = ceil_div(cols_, kMaxRows);
-    const int64_t base = cols_ / tiles, extra = cols_ % tiles;
-    const WindowMicro<T> one_more = find_window_micro<T>(static_cast<int>(base + (extra > 0)));
-    const WindowMicro<T> few = find_window_micro<T>(static_cast<int>(base));
+    const WindowTiles tiles(cols_);
+    const WindowMicro<T> larger = find_window_micro<T>(static_cast<int>(tiles.columns(0)));
+    const WindowMicro<T> smaller = find_window_micro<T>(static_cast<int>(tiles.base));
     const auto run_tiles = [&](auto&& ahead) {
       int64_t column = 0;
-      for (int64_t i = 0; i < tiles; ++i) {
+      for (int64_t i = 0; i < tiles.count; ++i) {
         ahead(column);
         a.column = columns_ + column;
         a.stack = stack_of(panel) + column * kPanel<T>;
-        (i < extra ? one_more : few)(a);
-        column += base + (i < extra);
+        (i < tiles.extra ? larger : smaller)(a);
+        column += tiles.columns(i);
       }
     };
     const auto run_to_output = [&](auto&& ahead) {
@@ -364,7 +417,7 @@ class WindowRunner {
       });
     };
     if (wanted.left) {
-      Ahead ahead(*this, panel + 1, tiles);
+      Ahead ahead(*this, panel + 1, tiles.count);
       run_to_output([&] { ahead.next(); });
     } else {
       run_to_output([] {});
@@ -487,6 +540,7 @@ class WindowRunner {
   T* left_;   ///< [panel][term][kPanel] of a block where it is kept, one panel's chunk else
   T* stack_;  ///< [panel, or none of them][level][column][kPanel]
   int32_t* columns_;
+  int64_t* sources_;  ///< of the columns in the operand, where the window has strips
   int64_t* outputs_;
   int32_t* terms_;
   PlaceList rows_, row_terms_;
