@@ -70,7 +70,8 @@ def _compare_parser():
     parser.set_defaults(call=_compare)
     parser.add_argument("a", metavar="A", help="run folder, a folder of such of one binary, or run.json")
     parser.add_argument("b", metavar="B")
-    parser.add_argument("--least", type=float, default=0.1, help="least slow-down (default 0.1: 10%%); one layer of a group: 50%%")
+    least = "least slow-down that counts (default 0.1: 10%%); a layer of a group alone: 50%%"
+    parser.add_argument("--least", type=float, default=0.1, help=least)
     return parser
 
 
