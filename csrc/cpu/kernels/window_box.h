@@ -64,8 +64,7 @@ struct WindowGeometry {
     }
     channels_last = right.term.offset.w[0] == 1 && c.terms.d[0] > 1 && axis[2].pitch != 1;
     const UnsafeAxes unsafe(right, c.cols, c.terms);
-    strips =
-        taps == 1 && !channels_last && !unsafe.axis[0] && !unsafe.axis[1] && !unsafe.axis[2];
+    strips = taps == 1 && !channels_last && !unsafe.axis[0] && !unsafe.axis[1] && !unsafe.axis[2];
   }
 };
 
