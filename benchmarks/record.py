@@ -187,8 +187,9 @@ def joined(records):
     """
     first, *others = records
     for other in others:
-        if other["machine"] != first["machine"]:
-            raise RecordError(f"expected runs of one binary, got those of {first['machine']} and {other['machine']}")
+        for part in ("machine", "settings"):
+            if other.get(part) != first.get(part):
+                raise RecordError(f"{part}: expected runs of one binary, got {first.get(part)} and {other.get(part)}")
     tables = [{json.dumps(case["key"]): case for case in other["cases"]} for other in others]
     cases = []
     for case in first["cases"]:

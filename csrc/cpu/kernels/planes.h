@@ -131,46 +131,6 @@ struct PlaneLayout {
   }
 };
 
-/// Elements p[0], p[2], ... of which n are wanted (at most kLanes, others become +0); nothing past
-/// the last one is read.
-template <class T>
-FPDET_INLINE V<T> every_second(const T* p, int64_t n) {
-  constexpr int kW = kLanes<T>;
-  constexpr auto first = [](int64_t lanes) {
-    return (uint32_t{1} << at_most(at_least(lanes, 0), kW)) - 1;
-  };
-  // The second vector begins one element early, so that it ends with the last wanted one.
-  I<T> pick;
-  for (int l = 0; l < kW; ++l) pick[l] = 2 * l < kW ? 2 * l : 2 * l + 1;
-  if (n == kW) return __builtin_shuffle(load<T>(p), load<T>(p + kW - 1), pick);
-  const int64_t span = 2 * n - 1;
-  return __builtin_shuffle(gather<T>(p, 1, first(span)),
-                           gather<T>(p + kW - 1, 1, first(span - (kW - 1))), pick);
-}
-
-/// Elements p[l * stride], l < n <= kLanes; others become +0.
-template <class T, class S>
-FPDET_INLINE V<T> some_elements(const S* p, int64_t stride, int64_t n) {
-  if constexpr (__is_same(T, S)) {
-    if (stride == 1 && n == kLanes<T>) return load<T>(p);
-    if (stride == 2) return every_second<T>(p, n);
-  }
-  if constexpr (__is_same(T, double) && __is_same(S, float)) {
-    constexpr int kW = kLanes<T>;
-    if (n == kW && stride <= 2 && stride > 0) {
-      auto low = load_vector<LanesN<float, kW>>(p);
-      if (stride == 2) {  // as every_second
-        const auto high = load_vector<LanesN<float, kW>>(p + kW - 1);
-        LanesN<int32_t, kW> pick;
-        for (int l = 0; l < kW; ++l) pick[l] = 2 * l < kW ? 2 * l : 2 * l + 1;
-        low = __builtin_shuffle(low, high, pick);
-      }
-      return to_doubles(low);
-    }
-  }
-  return gather<T>(p, stride, (uint32_t{1} << n) - 1);
-}
-
 /// Copies boxes, of `samples` samples side by side. The zeros around them are written once: those
 /// left and right of the rows for all boxes that begin at the same column, the others too where
 /// there is `one_box` for all columns of a sample and group.
@@ -256,7 +216,7 @@ class PlaneCopier {
     const int64_t n = inside_[0].end - inside_[0].begin, extent = c_.right.extent[1];
     const S* from = plane + (x1 + begin * a1.step) * a1.memory;
     row += begin * a2.length;
-    if (a2.phases == 1 && a2.step * a2.memory == 1 && n > 0) {
+    if (a2.phases == 1 && a2.step * a2.memory == 1) {  // the stride known beforehand
       const S* source = from + inside_[0].x * a2.memory;
       T* to = row + inside_[0].begin;
       for (int64_t i = begin; i < end; ++i, to += a2.length, source += a1.step * a1.memory) {
@@ -280,12 +240,10 @@ class PlaneCopier {
       if (n > 0) store<T>(to, short_row(from, stride, n, followed));
       return;
     }
-    for (int64_t i = 0; i < n - kW; i += kW) {
-      store<T>(to + i, some_elements<T, S>(from + i * stride, stride, kW));
-    }
-    store<T>(to + n - kW, some_elements<T, S>(from + (n - kW) * stride, stride, kW));
+    copy_elements<T>(from, stride, n, to);
   }
 
+  /// The row's phases, `row` being the first one's; `followed` as in copy_part.
   void copy_row(const S* from, T* row, bool followed) {
     const PlaneAxis& a = layout_.axis[2];
     constexpr int kW = kLanes<T>;

@@ -142,7 +142,7 @@ class SlabFiller {
         } else {
           const S* from = data + (origin.offset + i * axis[0].memory + j * axis[1].memory);
           zero(to, begin);
-          copy(to + begin, from + begin * axis[2].memory, end - begin);
+          copy_elements<T>(from + begin * axis[2].memory, axis[2].memory, end - begin, to + begin);
           zero(to + end, n - end);
         }
       }
@@ -151,17 +151,6 @@ class SlabFiller {
 
   static void zero(T* to, int64_t n) {
     for (int64_t i = 0; i < n; i += kLanes<T>) store<T>(to + i, V<T>{});
-  }
-
-  void copy(T* to, const S* from, int64_t n) const {
-    const int64_t stride = shape_.axis[2].memory;
-    int64_t i = 0;
-    for (; i + kLanes<T> <= n; i += kLanes<T>) {
-      store<T>(to + i, gather_all<T>(from + i * stride, stride));
-    }
-    if (i < n) {
-      store<T>(to + i, gather<T>(from + i * stride, stride, (uint32_t{1} << (n - i)) - 1));
-    }
   }
 
   const Contraction& problem_;

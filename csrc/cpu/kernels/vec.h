@@ -421,4 +421,27 @@ FPDET_INLINE V<T> gather_all(const S* p, int64_t stride) {
   return gather<T>(p, stride, (uint32_t{1} << kW) - 1);
 }
 
+/// Lane l is p[l * stride] for l < n <= kLanes, +0 elsewhere; nothing else is read.
+template <class T, class S>
+FPDET_INLINE V<T> some_elements(const S* p, int64_t stride, int64_t n) {
+  if (n == kLanes<T>) return gather_all<T>(p, stride);
+  return gather<T>(p, stride, (uint32_t{1} << n) - 1);
+}
+
+/// to[i] = from[i * stride] for i < n. The last vector lies back over its neighbour; where there is
+/// none, zeros follow up to its end.
+template <class T, class S>
+FPDET_INLINE void copy_elements(const S* from, int64_t stride, int64_t n, T* to) {
+  constexpr int64_t kW = kLanes<T>;
+  if (n <= 0) return;
+  if (n < kW) {
+    store<T>(to, some_elements<T>(from, stride, n));
+    return;
+  }
+  for (int64_t i = 0; i < n - kW; i += kW) {
+    store<T>(to + i, gather_all<T>(from + i * stride, stride));
+  }
+  store<T>(to + n - kW, gather_all<T>(from + (n - kW) * stride, stride));
+}
+
 }  // namespace fpdet::inline FPDET_TARGET::kernels

@@ -86,6 +86,7 @@ struct WindowLayout {
   int64_t size[kAxes];
   int64_t axis[kAxes];  ///< elements per grain
   int64_t sample = 0, channel = 0;
+  int64_t strip = 0;  ///< from micro-tile to micro-tile, where there are strips
   int64_t elements = 0;
 
   WindowLayout(const WindowGeometry& g, const Digits& box, int64_t channels, int64_t element) {
@@ -99,7 +100,8 @@ struct WindowLayout {
     pitch *= box.d[0];
     if (g.strips) {
       channel = kMaxRows;
-      elements = WindowTiles(box.product()).count * channels * channel;
+      strip = channels * channel;
+      elements = WindowTiles(box.product()).count * strip;
       return;
     }
     if (g.channels_last) {

@@ -14,7 +14,6 @@ inline constexpr int64_t kWindowBytes = 256 << 10;       // wanted size of the w
 inline constexpr int64_t kWindowLeftBytes = 1 << 20;     // packed left operands kept between items
 inline constexpr int64_t kWindowStackBytes = 512 << 10;  // wanted size of the stack of partials
 inline constexpr int64_t kWindowCache = 384 << 10;       // what a second-level cache holds of these
-inline constexpr int64_t kWindowAhead = 4 << 10;         // bytes asked for before they are copied
 inline constexpr int64_t kWindowColumns = 1024;          // wanted columns of an item, at most
 inline constexpr int64_t kWindowFewColumns = 64;         // and at least
 inline constexpr int64_t kWindowTries = 4;               // numbers of row blocks per box

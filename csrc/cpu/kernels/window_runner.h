@@ -6,6 +6,7 @@
 
 #include "output.h"
 #include "run_steps.h"
+#include "window_filler.h"
 #include "window_micro.h"
 #include "window_plan.h"
 
@@ -119,12 +120,10 @@ class WindowRunner {
     i = 0;
     for (int64_t tile = 0; tile < tiles.count; ++tile) {
       for (int64_t j = 0; j < tiles.columns(tile); ++j) {
-        columns_[i++] = static_cast<int32_t>(tile * strip_size() + j);
+        columns_[i++] = static_cast<int32_t>(tile * layout_.strip + j);
       }
     }
   }
-
-  int64_t strip_size() const { return window_channels(task_, geometry_.taps) * layout_.channel; }
 
   /// Places of terms first, first + 1, ... in the window, and the window's content.
   void list_terms(int64_t first) {
@@ -143,163 +142,9 @@ class WindowRunner {
       while (k > 0 && ++d.d[k] == radix.d[k]) d.d[k--] = 0;
       if (k == 0) ++d.d[0];
     }
-    if (geometry_.strips) {
-      copy_strips(channel, count_);
-    } else {
-      copy_window(channel, radix.decode(first + count_ - 1).d[0] - channel + 1, first == 0);
-    }
-  }
-
-  /// Grains [from, to) of an axis lie inside the operand; `at` is the coordinate of grain 0.
-  struct Inside {
-    int64_t at, from, to;
-  };
-  Inside inside(int a) const {
-    const WindowAxis& axis = geometry_.axis[a];
-    const Operand& right = task_.problem.right;
-    const int64_t at =
-        right.origin.x[a] + axis.lowest_term + box_.first.d[a + 1] * axis.by_column * axis.grain;
-    const int64_t from = at < 0 ? ceil_div(-at, axis.grain) : 0;
-    const int64_t to = right.extent[a] > at ? ceil_div(right.extent[a] - at, axis.grain) : 0;
-    return {at, at_most(from, layout_.size[a]), at_least(at_most(to, layout_.size[a]), 0)};
-  }
-
-  void copy_window(int64_t channel, int64_t channels, bool begins) {
-    const Operand& right = task_.problem.right;
-    const S* data = static_cast<const S*>(task_.right) + group_ * right.group_offset +
-                    geometry_.base + channel * right.term.offset.w[0] +
-                    box_.first.d[0] * right.outer.offset.w[0];
-    const Inside in[kAxes] = {inside(0), inside(1), inside(2)};
-    const WindowAxis(&axis)[kAxes] = geometry_.axis;
-    int64_t hop[kAxes], rows = 1;
-    for (int a = 0; a < kAxes; ++a) {
-      data += in[a].at * axis[a].pitch;
-      hop[a] = axis[a].grain * axis[a].pitch;
-      if (a < 2) rows *= in[a].to - in[a].from == layout_.size[a];
-    }
-    const int64_t samples = box_.size.d[0];
-    if (geometry_.channels_last) {
-      for (int64_t n = 0; n < samples; ++n) {
-        const S* from = data + n * right.outer.offset.w[0];
-        T* to = window_ + n * layout_.sample;
-        for (int64_t i = 0; i < layout_.size[0]; ++i) {
-          for (int64_t j = 0; j < layout_.size[1]; ++j) {
-            for (int64_t k = 0; k < layout_.size[2]; ++k) {
-              const bool here = i >= in[0].from && i < in[0].to && j >= in[1].from &&
-                                j < in[1].to && k >= in[2].from && k < in[2].to;
-              T* place = to + i * layout_.axis[0] + j * layout_.axis[1] + k * layout_.axis[2];
-              const S* source = from + i * hop[0] + j * hop[1] + k * hop[2];
-              here ? copy(source, channels, place) : clear(place, channels);
-            }
-          }
-        }
-      }
-      return;
-    }
-    // Rows of the window that follow each other in the operand too are one.
-    const bool whole = rows == 1 && in[2].from == 0 && in[2].to == layout_.size[2];
-    const bool joined = whole && hop[2] == 1 &&
-                        (layout_.size[1] == 1 || hop[1] == layout_.size[2]) &&
-                        (layout_.size[0] == 1 || hop[0] == layout_.size[1] * layout_.size[2]);
-    // Another channel's elements come from another page: asked for ahead, row by row.
-    const auto ask_for = [&](const S* from, int64_t n) {
-      constexpr int64_t kLine = 64 / static_cast<int64_t>(sizeof(S));
-      for (int64_t i = 0; i < n; i += kLine) __builtin_prefetch(from + i, 0, 3);
-    };
-    const int64_t next = right.term.offset.w[0] *
-                         ceil_div(kWindowAhead, layout_.channel * static_cast<int64_t>(sizeof(T)));
-    // What lies outside the operand is the same for every chunk of the box.
-    if (begins && !whole) std::memset(window_, 0, layout_.elements * sizeof(T));
-    for (int64_t c = 0; c < channels; ++c) {
-      for (int64_t n = 0; n < samples; ++n) {
-        const S* from = data + c * right.term.offset.w[0] + n * right.outer.offset.w[0];
-        T* to = window_ + c * layout_.channel + n * layout_.sample;
-        if (joined) {
-          ask_for(from + next, layout_.sample);
-          copy_row(from, 1, layout_.sample, to);
-          continue;
-        }
-        for (int64_t i = in[0].from; i < in[0].to; ++i) {
-          for (int64_t j = in[1].from; j < in[1].to; ++j) {
-            const S* row = from + i * hop[0] + j * hop[1] + in[2].from * hop[2];
-            if (hop[2] == 1) ask_for(row + next, in[2].to - in[2].from);
-            copy_row(row, hop[2], in[2].to - in[2].from,
-                     to + i * layout_.axis[0] + j * layout_.axis[1] + in[2].from);
-          }
-        }
-      }
-    }
-  }
-
-  /// Tile by tile: what a vector writes beyond a tile's columns is written later.
-  void copy_strips(int64_t channel, int64_t channels) {
-    const Operand& right = task_.problem.right;
-    const int64_t next = right.term.offset.w[0];
-    const S* data = static_cast<const S*>(task_.right) + group_ * right.group_offset +
-                    right.origin.offset + channel * next;
-    const WindowTiles tiles(cols_);
-    const int64_t* source = sources_;
-    for (int64_t tile = 0; tile < tiles.count; ++tile) {
-      const int64_t n = tiles.columns(tile);
-      T* to = window_ + tile * strip_size();
-      const int64_t hop = n > 1 ? source[1] - source[0] : 1;
-      bool regular = true;
-      for (int64_t j = 2; j < n; ++j) regular &= source[j] - source[j - 1] == hop;
-      const auto copy_regular = [&](int64_t step) __attribute__((always_inline)) {
-        const S* from = data + source[0];
-        for (int64_t c = 0; c < channels; ++c, from += next, to += kMaxRows) {
-          __builtin_prefetch(from + kStripsAhead * kMaxRows * step, 0, 3);
-          for (int64_t j = 0; j < kMaxRows; j += kLanes<T>) {
-            const auto lanes = at_least(at_most(n - j, kLanes<T>), 0);
-            store<T>(to + j, gather<T>(from + j * step, step, (uint32_t{1} << lanes) - 1));
-          }
-        }
-      };
-      if (regular && hop == 1) {
-        copy_regular(1);
-      } else if (regular && hop == 2) {
-        copy_regular(2);
-      } else {
-        for (int64_t c = 0; c < channels; ++c, to += kMaxRows) {
-          for (int64_t j = 0; j < n; ++j) to[j] = to_accumulator<T>(data[c * next + source[j]]);
-        }
-      }
-      source += n;
-    }
-  }
-  static constexpr int64_t kStripsAhead = 4;
-
-  static void clear(T* to, int64_t n) {
-    for (int64_t i = 0; i < n; ++i) to[i] = T{0};
-  }
-  static void copy(const S* from, int64_t n, T* to) {
-    if constexpr (__is_same(T, S)) {
-      std::memcpy(to, from, static_cast<size_t>(n) * sizeof(T));
-    } else {
-      for (int64_t i = 0; i < n; ++i) to[i] = to_accumulator<T>(from[i]);
-    }
-  }
-  /// to[i] = from[i * hop] for i in [0, n); of a row shorter than a vector, zeros follow up to its
-  /// end: what comes there is outside, or written later.
-  static void copy_row(const S* from, int64_t hop, int64_t n, T* to) {
-    constexpr int64_t kW = kLanes<T>;
-    const auto row = [&](int64_t step) __attribute__((always_inline)) {
-      if (n <= 0) return;
-      if (n < kW) {
-        store<T>(to, gather<T>(from, step, (uint32_t{1} << n) - 1));
-        return;
-      }
-      for (int64_t i = 0; i < n - kW; i += kW)
-        store<T>(to + i, gather_all<T>(from + i * step, step));
-      store<T>(to + n - kW, gather_all<T>(from + (n - kW) * step, step));
-    };
-    if (hop == 1) {
-      row(1);
-    } else if (hop == 2) {
-      row(2);
-    } else {
-      row(hop);
-    }
+    const int64_t channels = radix.decode(first + count_ - 1).d[0] - channel + 1;
+    const WindowFiller<T, S> filler{task_, geometry_, layout_, box_, sources_, window_};
+    filler.fill(group_, channel, channels, first == 0);
   }
 
   void pack_panel(Packer<T, S>& packer, int64_t panel, T* left) {
