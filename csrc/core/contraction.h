@@ -35,6 +35,12 @@ struct Digits {
     result.d[0] = number;
     return result;
   }
+  /// From the digits of a number to those of the next.
+  FPDET_HD void advance(Digits& digits) const {
+    int i = kDigits - 1;
+    while (i > 0 && ++digits.d[i] == d[i]) digits.d[i--] = 0;
+    if (i == 0) ++digits.d[0];
+  }
 };
 
 /// What one unit of each digit adds to a quantity.
@@ -148,9 +154,7 @@ class TermCursor {
     refresh();
   }
   FPDET_HD void advance() {
-    int i = kDigits - 1;
-    while (i > 0 && ++digits_.d[i] == c_.terms.d[i]) digits_.d[i--] = 0;
-    if (i == 0) ++digits_.d[0];
+    c_.terms.advance(digits_);
     refresh();
   }
   /// The factors of a product, in their sequence; of a sum without products the second counts.

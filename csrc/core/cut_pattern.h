@@ -17,6 +17,9 @@
 
 namespace fpdet::inline FPDET_TARGET {
 
+/// The least `width` of formats inside float32.
+inline constexpr int kLeastWidth = 53 - 24;
+
 struct CutFormat {
   StochasticSpec spec{};
   uint64_t width = 0;
@@ -26,6 +29,7 @@ struct CutFormat {
   uint64_t least = 0;
   uint64_t range = 0;
   uint64_t up = 0, down = 0;  ///< from the top of 32 bits to the top of `width`
+  uint64_t raise = 0;         ///< width - kLeastWidth, if positive
   bool doubts = false;        ///< digits that were cut off can matter
 
   CutFormat() = default;
@@ -37,6 +41,7 @@ struct CutFormat {
         range(magnitude_bits(format.max_finite) - least),
         up(width > 32 ? width - 32 : 0),
         down(width < 32 ? 32 - width : 0),
+        raise(width > kLeastWidth ? width - kLeastWidth : 0),
         doubts(s.variant == 'c' || s.bits + (s.variant == 'b' ? 1 : 0) > 53 - format.precision) {}
 };
 
@@ -64,14 +69,22 @@ FPDET_HD_INLINE constexpr U cut_bias_of_top(const CutWords<U>& f, U word) {
   return (word << f.up) >> f.down;
 }
 
-/// cut_bias of the R whose lane is the bits [bit, bit + lane_width) of word, higher bits being
-/// noise: variant a alone, as one shift and one mask.
+/// The digits that R reaches: variant a alone.
 template <class U>
-FPDET_HD_INLINE constexpr U cut_bias(const CutFormat& f, U word, int bit, int lane_width) {
-  const int width = static_cast<int>(f.width), up = width - (bit + lane_width);
+FPDET_HD_INLINE constexpr U cut_mask(const CutFormat& f, U zero) {
+  const int width = static_cast<int>(f.width);
   const int below = width > f.spec.bits ? width - f.spec.bits : 0;
-  const uint64_t mask = f.ones >> below << below;
-  return (up >= 0 ? word << up : word >> -up) & mask;
+  return zero + (f.ones >> below << below);
+}
+/// cut_bias of the R whose lane ends at bit Top of a word that was moved up by f.raise, whatever
+/// else is in it; mask = cut_mask(f).
+template <int Top, class U>
+FPDET_HD_INLINE constexpr U cut_bias_of_lane(U raised, U mask) {
+  if constexpr (Top <= kLeastWidth) {
+    return raised << (kLeastWidth - Top) & mask;
+  } else {
+    return raised >> (Top - kLeastWidth) & mask;
+  }
 }
 
 template <class U>

@@ -46,8 +46,9 @@ FPDET_HD_INLINE constexpr PhiloxBlockOf<U> philox(Key key, const PhiloxBlockOf<U
   for (int round = 0; round < 10; ++round) {
     const WideProduct<U> product0 = wide_product(x.w0, 0xD2511F53u);
     const WideProduct<U> product1 = wide_product(x.w2, 0xCD9E8D57u);
-    x = PhiloxBlockOf<U>{product1.high ^ x.w1 ^ key.first(), product1.low,
-                         product0.high ^ x.w3 ^ key.second(), product0.low};
+    // Of what is at hand first: a round waits for its products.
+    x = PhiloxBlockOf<U>{product1.high ^ (x.w1 ^ key.first()), product1.low,
+                         product0.high ^ (x.w3 ^ key.second()), product0.low};
     key.step();
   }
   return x;

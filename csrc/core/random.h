@@ -109,6 +109,11 @@ class RandomBitsOf {
       : key_(key), lane_width_(lane_width(spec.bits)), drop_(lane_width(spec.bits) - spec.bits) {}
 
   FPDET_HD constexpr const ElementKeyOf<U>& key() const { return key_; }
+  // From now on another element's.
+  FPDET_HD_INLINE constexpr void move_to(const ElementKeyOf<U>& key) {
+    key_ = key;
+    cached_ = false;
+  }
 
   // R of an event (event >= 0): uniform in [0, 2^bits).
   FPDET_HD_INLINE constexpr U at(int64_t event) {

@@ -19,9 +19,11 @@ void plan_emulated(Task& task) {
   constexpr int64_t kStack = int64_t{1} << 18;  // wanted bytes
   task.row_tiles = task.rows;                   // packed_left is [row][term]
   task.panels = ceil_div(task.cols, kEmulatedLanes);
+  // Few rows get more columns: lists are made for each tile.
+  const int64_t few = at_most(at_least(64 / task.rows, kLeastPanels), kMostPanels);
   const int64_t wanted =
-      task.tiles.columns > 0 ? ceil_div(task.tiles.columns, kEmulatedLanes) : kEmulatedVectors;
-  task.tile_panels = at_most(task.panels, at_most(wanted, 4 * kEmulatedVectors));
+      task.tiles.columns > 0 ? ceil_div(task.tiles.columns, kEmulatedLanes) : few;
+  task.tile_panels = at_most(task.panels, at_most(wanted, kMostPanels));
   const int64_t row_bytes = task.tile_panels * kEmulatedLanes * task.depth * 8;
   task.block_rows = at_most(task.rows, at_least(kStack / row_bytes, 1));
   if (task.tiles.rows > 0) task.block_rows = at_most(task.block_rows, task.tiles.rows);
@@ -30,8 +32,15 @@ void plan_emulated(Task& task) {
   task.items = task.problem.groups * task.row_blocks * task.col_tiles;
   task.left_items = task.terms > 0 ? task.problem.groups * task.rows : 0;
   task.left_bytes =
-      task.problem.groups * task.rows * task.terms * static_cast<int64_t>(sizeof(float));
+      task.problem.groups * task.rows * task.terms * static_cast<int64_t>(sizeof(double));
   task.scratch_bytes = EmulatedSizes(task).total();
+}
+
+void pack(const Task& task, int64_t begin, int64_t end) {
+  const EnvironmentGuard guard(Rounding::NearestEven);
+  with_scalar(task.scalar, [&]<class S>(S) {
+    if constexpr (!__is_same(S, double)) pack_left_typed<double, S>(task, begin, end);
+  });
 }
 
 [[gnu::noinline]] void run_with(const EmulatedOperations& operations, const Task& task,
@@ -56,7 +65,7 @@ void run(const Task& task, void* scratch, int64_t begin, int64_t end) {
 }  // namespace
 
 const Method kEmulated{
-    "emulated", covers, [](const Task&) { return true; }, plan_emulated, pack_left, run,
+    "emulated", covers, [](const Task&) { return true; }, plan_emulated, pack, run,
 };
 
 }  // namespace fpdet::inline FPDET_TARGET::kernels

@@ -4,7 +4,6 @@
 // element type, and the other way round.
 #pragma once
 
-#include "../../core/cut_pattern.h"
 #include "conversion.h"
 #include "random_lanes.h"
 
@@ -13,27 +12,6 @@ namespace fpdet::inline FPDET_TARGET::kernels {
 struct alignas(64) Block {
   float x[kBlock];
 };
-
-// Of conversions in general g++ 12 makes many instructions.
-FPDET_INLINE Doubles load_doubles(const float* p) {
-#if defined(__AVX512F__)
-  return reinterpret<Doubles>(_mm512_maskz_cvtps_pd(0xff, _mm256_loadu_ps(p)));
-#elif defined(__AVX2__)
-  return reinterpret<Doubles>(_mm256_cvtps_pd(_mm_loadu_ps(p)));
-#else
-  return load_values<double, kDoubleLanes>(p);
-#endif
-}
-/// Values of float32.
-FPDET_INLINE void store_doubles(float* p, Doubles members) {
-#if defined(__AVX512F__)
-  _mm256_storeu_ps(p, _mm512_maskz_cvtpd_ps(0xff, reinterpret<__m512d>(members)));
-#elif defined(__AVX2__)
-  _mm_storeu_ps(p, _mm256_cvtpd_ps(reinterpret<__m256d>(members)));
-#else
-  put_members<false, kDoubleLanes>(p, members);
-#endif
-}
 
 /// Lanes beyond `count`, up to a whole vector, are zero.
 template <class S>
@@ -122,28 +100,11 @@ struct Surroundings {
   }
 };
 
-/// The random words of a vector on a first attempt: operations in doubt say so, and whoever
-/// attempts it does it again with LaneEvents. Of variant a alone. This keeps what is seldom out of
-/// the loops.
-struct FirstAttempt : LaneEvents {
+/// An attempt that draws, to be repeated with LaneEvents.
+struct FirstAttempt : LaneEvents, Attempt {
   FPDET_INLINE FirstAttempt(const RandomEvents& events, int64_t place, const CutWords<Words>& words)
-      : LaneEvents(events, place), cut(words) {}
-
-  const CutWords<Words>& cut;
-  Words doubtful{};
+      : LaneEvents(events, place), Attempt(words) {}
 };
-
-/// x, which the compiler is to keep as a vector: it would spread it anew for each use.
-FPDET_INLINE Words as_vector(Words x) {
-#if defined(__x86_64__)
-  __asm__("" : "+v"(x));
-#endif
-  return x;
-}
-FPDET_INLINE CutWords<Words> as_vectors(const CutWords<Words>& f) {
-  return {as_vector(f.ones), as_vector(f.least), as_vector(f.range), as_vector(f.up),
-          as_vector(f.down)};
-}
 
 /// f(first, count) for the blocks of elements in [begin, end).
 template <class F>

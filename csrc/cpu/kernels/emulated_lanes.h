@@ -3,6 +3,7 @@
 // where the processor's 32 x 32 multiplication wants it; the upper half is noise.
 #pragma once
 
+#include "../../core/cut_pattern.h"
 #include "../../core/random.h"
 #include "lanes.h"
 
@@ -14,6 +15,39 @@ using Words = LanesN<uint64_t, kDoubleLanes>;
 
 FPDET_INLINE Words as_words(Doubles x) { return reinterpret<Words>(x); }
 FPDET_INLINE Doubles as_doubles(Words x) { return reinterpret<Doubles>(x); }
+
+// Of conversions in general g++ 12 makes many instructions.
+FPDET_INLINE Doubles load_doubles(const float* p) {
+#if defined(__AVX512F__)
+  return reinterpret<Doubles>(_mm512_maskz_cvtps_pd(0xff, _mm256_loadu_ps(p)));
+#elif defined(__AVX2__)
+  return reinterpret<Doubles>(_mm256_cvtps_pd(_mm_loadu_ps(p)));
+#else
+  return load_values<double, kDoubleLanes>(p);
+#endif
+}
+/// Values of float32.
+FPDET_INLINE void store_doubles(float* p, Doubles members) {
+#if defined(__AVX512F__)
+  _mm256_storeu_ps(p, _mm512_maskz_cvtpd_ps(0xff, reinterpret<__m512d>(members)));
+#elif defined(__AVX2__)
+  _mm_storeu_ps(p, _mm256_cvtpd_ps(reinterpret<__m256d>(members)));
+#else
+  put_members<false, kDoubleLanes>(p, members);
+#endif
+}
+
+/// Members of the element's format, and so of float32's.
+template <class S>
+FPDET_INLINE void put_doubles(S* p, Doubles members) {
+  if constexpr (__is_same(S, float)) {
+    store_doubles(p, members);
+  } else {
+    float narrow[kDoubleLanes];
+    store_doubles(narrow, members);
+    put_members<false, kDoubleLanes>(p, load_vector<LanesN<float, kDoubleLanes>>(narrow));
+  }
+}
 
 /// What core's Philox calculates with.
 struct RandomWord {
@@ -27,6 +61,7 @@ FPDET_INLINE RandomWord operator+(RandomWord a, uint32_t b) { return {a.v + b}; 
 FPDET_INLINE RandomWord operator>>(RandomWord a, int count) {
   return {a.v >> static_cast<uint64_t>(count)};
 }
+FPDET_INLINE RandomWord operator<<(RandomWord a, uint64_t count) { return {a.v << count}; }
 
 FPDET_INLINE WideProduct<RandomWord> wide_product(RandomWord word, uint32_t multiplier) {
   const Words x = word.v;
@@ -60,6 +95,7 @@ FPDET_INLINE RandomWords operator^(RandomWords x, uint32_t y) { return {x.a ^ y,
 FPDET_INLINE RandomWords operator&(RandomWords x, uint32_t y) { return {x.a & y, x.b & y}; }
 FPDET_INLINE RandomWords operator+(RandomWords x, uint32_t y) { return {x.a + y, x.b + y}; }
 FPDET_INLINE RandomWords operator>>(RandomWords x, int n) { return {x.a >> n, x.b >> n}; }
+FPDET_INLINE RandomWords operator<<(RandomWords x, uint64_t n) { return {x.a << n, x.b << n}; }
 FPDET_INLINE WideProduct<RandomWords> wide_product(RandomWords x, uint32_t multiplier) {
   const WideProduct<RandomWord> a = wide_product(x.a, multiplier);
   const WideProduct<RandomWord> b = wide_product(x.b, multiplier);
@@ -82,6 +118,51 @@ FPDET_INLINE bool any(Words x) {
 using LaneKey = ElementKeyOf<RandomWord>;
 using LaneRandom = RandomBitsOf<RandomWord>;
 
+/// x, which the compiler is to keep as a vector: it would spread it anew for each use.
+FPDET_INLINE Words as_vector(Words x) {
+#if defined(__x86_64__)
+  __asm__("" : "+v"(x));
+#endif
+  return x;
+}
+FPDET_INLINE CutWords<Words> as_vectors(const CutWords<Words>& f) {
+  return {as_vector(f.ones), as_vector(f.least), as_vector(f.range), as_vector(f.up),
+          as_vector(f.down)};
+}
+
+/// In place of the random words of a vector: roundings of variant a that are in doubt say so, and
+/// whoever attempts several does them again with random words. This keeps what is seldom out of the
+/// loops.
+struct Attempt {
+  FPDET_INLINE explicit Attempt(const CutWords<Words>& words) : cut(words) {}
+
+  const CutWords<Words>& cut;
+  Words doubtful{};
+};
+
 FPDET_INLINE RandomWords every_lane(uint64_t x) { return {all_lanes(x), all_lanes(x)}; }
+
+/// The keys of all rounds, at hand in memory, for a Philox whose key stays. U: words.
+template <class U>
+struct KeySchedule {
+  U k0[10], k1[10];
+
+  void move_to(PhiloxKeyOf<U> key) {
+    for (int round = 0; round < 10; ++round) {
+      k0[round] = key.first();
+      k1[round] = key.second();
+      key.step();
+    }
+  }
+};
+template <class U>
+struct ScheduledKey {
+  const KeySchedule<U>& schedule;
+  int round = 0;
+
+  FPDET_INLINE U first() const { return schedule.k0[round]; }
+  FPDET_INLINE U second() const { return schedule.k1[round]; }
+  FPDET_INLINE void step() { ++round; }
+};
 
 }  // namespace fpdet::inline FPDET_TARGET::kernels

@@ -9,7 +9,7 @@
 #include "../../core/functions.h"
 #include "../../core/odd_sum.h"
 #include "../../core/pattern.h"
-#include "emulated_lanes.h"
+#include "event_draws.h"
 #include "square_root.h"
 
 namespace fpdet::inline FPDET_TARGET::kernels {
@@ -29,9 +29,7 @@ class OddOps {
 
   /// Nothing is drawn.
   static constexpr int kDraws = 0;
-  int64_t draw(const int64_t*, int64_t, LaneRandom&, LaneRandom&, Words*, Words*) const {
-    return 0;
-  }
+  int64_t draw(const int64_t*, int64_t, EventSource&, Words*, Words*) const { return 0; }
 
   template <class Random>
   FPDET_INLINE Doubles accumulate(Doubles acc, Doubles a, Doubles b, const Words*, int64_t,
@@ -124,36 +122,6 @@ template <Operation O, class Random>
   return result;
 }
 
-/// What is added for whole blocks of events, from the one of the first term on, of two vectors of
-/// outputs; variant a. Returns how many words stand before the first term's.
-template <bool Fused, int Width>
-[[gnu::noinline]] int64_t draw_blocks(const CutFormat& format, int64_t term, int64_t n,
-                                      const LaneRandom& random0, const LaneRandom& random1,
-                                      Words* biases0, Words* biases1) {
-  constexpr int kEvents = 128 / Width, kTerms = kEvents / 2;
-  const LaneKey key0 = random0.key(), key1 = random1.key();
-  for (int64_t t = term / kTerms * kTerms; t < term + n; t += kTerms) {
-    const auto block = static_cast<uint64_t>(t / kTerms);
-    const RandomWord low = all_lanes(low_word(block)), high = all_lanes(high_word(block));
-    const PhiloxBlockOf<RandomWord> words0 = random_block(key0, low, high);
-    const PhiloxBlockOf<RandomWord> words1 = random_block(key1, low, high);
-    // The additions' events are odd: with lanes of 32 bits every second word.
-    constexpr int kLanes = 32 / Width, kSkip = Fused ? 1 : 0;
-#pragma GCC unroll 4
-    for (int word = kLanes == 1 ? kSkip : 0; word < 4; word += kLanes == 1 ? kSkip + 1 : 1) {
-      const RandomWord w0 = word_at(words0, 32 * word), w1 = word_at(words1, 32 * word);
-#pragma GCC unroll 4
-      for (int lane = kLanes == 1 ? 0 : kSkip; lane < kLanes; lane += kSkip + 1) {
-        constexpr int kBit = kLanes == 1 ? 0 : kSkip * Width;
-        const int passed = lane * Width - kBit;
-        *biases0++ = cut_bias(format, (w0 >> passed).v, kBit, Width);
-        *biases1++ = cut_bias(format, (w1 >> passed).v, kBit, Width);
-      }
-    }
-  }
-  return term % kTerms * (Fused ? 1 : 2);
-}
-
 /// stochastic, keyed by position: sums cut toward zero, which is the ambient rounding.
 template <bool Fused, bool Doubts>
 class StochasticOps {
@@ -170,26 +138,9 @@ class StochasticOps {
   /// Writes what the roundings of n terms add, of two vectors of outputs, kDraws words a term, from
   /// the returned place on. Ahead of the terms, so that chains of Philox overlap.
   static constexpr int kDraws = Fused ? 1 : 2;
-  FPDET_INLINE int64_t draw(const int64_t* numbers, int64_t n, LaneRandom& random0,
-                            LaneRandom& random1, Words* biases0, Words* biases1) const {
-    if (n > 1 && format_.spec.variant == 'a' && consecutive(numbers, n)) {
-      switch (lane_width(format_.spec.bits)) {
-        case 8:
-          return draw_blocks<Fused, 8>(format_, numbers[0], n, random0, random1, biases0, biases1);
-        case 16:
-          return draw_blocks<Fused, 16>(format_, numbers[0], n, random0, random1, biases0, biases1);
-        default:
-          return draw_blocks<Fused, 32>(format_, numbers[0], n, random0, random1, biases0, biases1);
-      }
-    }
-    for (int64_t i = 0; i < n; ++i) {
-      for (int d = 0; d < kDraws; ++d) {
-        const int64_t event = 2 * numbers[i] + (Fused ? 1 : d);
-        biases0[i * kDraws + d] = cut_bias(format_, random0.at(event).v);
-        biases1[i * kDraws + d] = cut_bias(format_, random1.at(event).v);
-      }
-    }
-    return 0;
+  FPDET_INLINE int64_t draw(const int64_t* numbers, int64_t n, EventSource& source, Words* to_a,
+                            Words* to_b) const {
+    return draw_terms<Fused>(format_, numbers, n, source, to_a, to_b);
   }
 
   template <class Random>
@@ -261,12 +212,6 @@ class StochasticOps {
       }
       return as_doubles(r.pattern);
     }
-  }
-
-  FPDET_INLINE static bool consecutive(const int64_t* numbers, int64_t n) {
-    bool yes = true;
-    for (int64_t i = 1; i < n; ++i) yes &= numbers[i] == numbers[i - 1] + 1;
-    return yes;
   }
 
   Arithmetic arithmetic_;

@@ -72,12 +72,7 @@ class PlaceWriter {
   /// Numbers first, first + 1, ...
   void append_range(int64_t first, int64_t count) {
     Digits digits = radix_.decode(first);
-    for (int64_t i = 0; i < count; ++i) {
-      write(digits);
-      int d = kDigits - 1;
-      while (d > 0 && ++digits.d[d] == radix_.d[d]) digits.d[d--] = 0;
-      if (d == 0) ++digits.d[0];
-    }
+    for (int64_t i = 0; i < count; ++i, radix_.advance(digits)) write(digits);
   }
   void append(int64_t number) { write(radix_.decode(number)); }
 
@@ -188,11 +183,12 @@ inline uint32_t inside_mask(const Piece& p, const Entry& other, const Extent& ex
 }
 
 /// What packing one vector of entries costs, roughly, in loads.
+inline constexpr int kLeastCost = 2;
 inline int piece_cost(const Piece* pieces, int count) {
   int cost = 0;
   for (int i = 0; i < count; ++i) {
     const Piece& p = pieces[i];
-    cost += p.stride == 1 ? 2 : p.stride == -1 ? 3 : p.stride == 2 ? 4 : 2 * (p.end - p.begin);
+    cost += p.stride == 1 ? kLeastCost : p.stride == -1 ? 3 : p.stride == 2 ? 4 : 2 * (p.end - p.begin);
   }
   return cost;
 }
@@ -229,12 +225,14 @@ class Packer {
   /// n to `width` become +0.
   void pack(const PlaceList& outer, int64_t begin, int n, int width, const PlaceList& terms, T* dst,
             int64_t pitch) {
-    Piece pieces[kW], sample[kW];
+    Piece pieces[kW];
     const int count = make_pieces(outer.entry + begin, n, pieces);
     const int by_outer = piece_cost(pieces, count) * kW;
-    const int m = terms.count < kW ? static_cast<int>(terms.count) : kW;
-    const int by_terms = piece_cost(sample, make_pieces(terms.entry, m, sample)) * n + 2 * kW;
-    if (by_outer <= by_terms || m < kW) {
+    const auto by_terms = [&] {
+      Piece sample[kW];
+      return piece_cost(sample, make_pieces(terms.entry, kW, sample)) * n + 2 * kW;
+    };
+    if (terms.count < kW || by_outer <= kLeastCost * n + 2 * kW || by_outer <= by_terms()) {
       prepared_ = false;  // the table of masks is about to be overwritten
       pack_outer(pieces, count, width, terms, dst, pitch);
     } else {

@@ -11,27 +11,6 @@ namespace fpdet::inline FPDET_TARGET::kernels {
 /// Elements that are drawn for at a time, at most.
 inline constexpr int kBlock = 256;
 
-/// The keys of all rounds, in every lane, of a Philox whose key does not vary.
-struct KeySchedule {
-  RandomWord k0[10], k1[10];
-
-  explicit KeySchedule(PhiloxKey key) {
-    for (int round = 0; round < 10; ++round) {
-      k0[round] = all_lanes(key.first());
-      k1[round] = all_lanes(key.second());
-      key.step();
-    }
-  }
-};
-struct ScheduledKey {
-  const KeySchedule& schedule;
-  int round = 0;
-
-  FPDET_INLINE RandomWord first() const { return schedule.k0[round]; }
-  FPDET_INLINE RandomWord second() const { return schedule.k1[round]; }
-  FPDET_INLINE void step() { ++round; }
-};
-
 /// The words of `low`, each followed by that of `high`.
 FPDET_INLINE Words pairs(RandomWord low, RandomWord high) {
 #if defined(__AVX2__) && !defined(__AVX512F__)
@@ -156,9 +135,10 @@ class RandomEvents {
         bits_(spec.bits),
         width_(lane_width(spec.bits)),
         events_(events),
-        key_({k1.w0, k1.w1}),
         w2_(k1.w2),
-        w3_(k1.w3) {}
+        w3_(k1.w3) {
+    key_.move_to({all_lanes(k1.w0), all_lanes(k1.w1)});
+  }
 
   /// The blocks that hold the lanes from `position` on, PerBlock in each.
   template <int PerBlock>
@@ -181,7 +161,7 @@ class RandomEvents {
     Words first = numbered(begin), second = numbered(begin + kDoubleLanes);
     for (uint64_t done = 0; done < blocks; done += kStep, to += 16 * kStep) {
       put(to,
-          neighbour_block(ScheduledKey{key_}, w2, w3, RandomWords{{first}, {second}}, high, event));
+          neighbour_block(ScheduledKey<RandomWord>{key_}, w2, w3, RandomWords{{first}, {second}}, high, event));
       first += kStep;
       second += kStep;
     }
@@ -192,7 +172,7 @@ class RandomEvents {
     for (uint64_t done = 0; done < blocks; done += kStep, to += 16 * kStep) {
       const RandomWords low{{numbered(begin + done) & last},
                             {numbered(begin + done + kDoubleLanes) & last}};
-      put(to, neighbour_block(ScheduledKey{key_}, w2, w3, low, low >> 32, event));
+      put(to, neighbour_block(ScheduledKey<RandomWord>{key_}, w2, w3, low, low >> 32, event));
     }
   }
 
@@ -232,7 +212,7 @@ class RandomEvents {
   const int bits_, width_;
   const uint32_t events_;
   uint64_t entered_ = 0;
-  const KeySchedule key_;
+  KeySchedule<RandomWord> key_;
   const uint32_t w2_, w3_;
   // Not initialised: most events are never asked for.
   alignas(64) uint32_t words_[kEvents][kRow];
