@@ -86,8 +86,8 @@ __attribute__((noinline)) void emulated(const EmulatedArguments& a, const Ops& g
           EventSource& source = *a.units[u].source;
           for (int64_t i = from; i < to; ++i) {
             const int64_t at = skipped + i * Ops::kDraws;
-            add_term(ops, a.units[u], t + i, a.numbers[t + i], biases[u][0] + at,
-                     biases[u][1] + at, s, source.a, source.b);
+            add_term(ops, a.units[u], t + i, a.numbers[t + i], biases[u][0] + at, biases[u][1] + at,
+                     s, source.a, source.b);
           }
           sums[u] = s;
         }

@@ -25,7 +25,8 @@ struct EmulatedSizes {
     numbers = aligned(task.chunk * kWord);
     steps = aligned(task.chunk * static_cast<int64_t>(sizeof(Step)));
     work = aligned(Packer<float, float>::work_bytes(task.chunk));
-    keys = aligned(cols / kEmulatedLanes * static_cast<int64_t>(sizeof(PhiloxBlockOf<RandomWords>)));
+    keys =
+        aligned(cols / kEmulatedLanes * static_cast<int64_t>(sizeof(PhiloxBlockOf<RandomWords>)));
     words = aligned(cols * kWord);
   }
   int64_t total() const {
@@ -301,7 +302,7 @@ class EmulatedRunner {
   int64_t* numbers_;
   Step* steps_;
   char* work_;
-  PhiloxBlockOf<RandomWords>* keys_;         ///< of samples, [vector]
+  PhiloxBlockOf<RandomWords>* keys_;  ///< of samples, [vector]
   EventSource sources_[kEmulatedUnits];
   int64_t *samples_, *elements_, *offsets_;  ///< [column]
   EmulatedArguments a_{};

@@ -188,7 +188,10 @@ inline int piece_cost(const Piece* pieces, int count) {
   int cost = 0;
   for (int i = 0; i < count; ++i) {
     const Piece& p = pieces[i];
-    cost += p.stride == 1 ? kLeastCost : p.stride == -1 ? 3 : p.stride == 2 ? 4 : 2 * (p.end - p.begin);
+    cost += p.stride == 1    ? kLeastCost
+            : p.stride == -1 ? 3
+            : p.stride == 2  ? 4
+                             : 2 * (p.end - p.begin);
   }
   return cost;
 }

@@ -160,8 +160,8 @@ class RandomEvents {
     const RandomWords w2 = every_lane(w2_), w3 = every_lane(w3_);
     Words first = numbered(begin), second = numbered(begin + kDoubleLanes);
     for (uint64_t done = 0; done < blocks; done += kStep, to += 16 * kStep) {
-      put(to,
-          neighbour_block(ScheduledKey<RandomWord>{key_}, w2, w3, RandomWords{{first}, {second}}, high, event));
+      put(to, neighbour_block(ScheduledKey<RandomWord>{key_}, w2, w3,
+                              RandomWords{{first}, {second}}, high, event));
       first += kStep;
       second += kStep;
     }
