@@ -137,8 +137,14 @@ struct WindowFiller {
       } else if (regular && hop == 2) {
         copy_regular(2);
       } else {
-        for (int64_t c = 0; c < channels; ++c, to += kMaxRows) {
-          for (int64_t j = 0; j < n; ++j) to[j] = to_accumulator<T>(data[c * next + source[j]]);
+        const S* from = data;
+        const int64_t rest = sources + box.size.product() - source - 1;
+        const int64_t ahead = source[at_most(kStripsAhead * kMaxRows, rest)];
+        const int64_t beyond = source[at_most(kStripsAhead * kMaxRows + n / 2, rest)];
+        for (int64_t c = 0; c < channels; ++c, from += next, to += kMaxRows) {
+          __builtin_prefetch(from + ahead, 0, 3);
+          __builtin_prefetch(from + beyond, 0, 3);
+          for (int64_t j = 0; j < n; ++j) to[j] = to_accumulator<T>(from[source[j]]);
         }
       }
       source += n;
