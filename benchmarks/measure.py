@@ -18,7 +18,8 @@ from torch.utils.benchmark import Timer
 SAMPLE_SECONDS = 4e-3
 PILOT_SECONDS = 0.2e-3
 LONG_CALL = 0.3  # seconds: not worth a second pilot
-CLOSE = 1.15  # thread counts this near the best after the first pilot get a second
+PILOTS = 3  # what disturbs one of a thread count's pilots does not decide for another
+CLOSE = 2.5  # thread counts this near the best get all of them
 
 
 @dataclass
@@ -54,8 +55,10 @@ def _pilot(contender, thread_counts):
         if seconds < PILOT_SECONDS:
             seconds = sample(contender, threads, ceil(PILOT_SECONDS / seconds))
         best[threads] = seconds
-    fastest = min(best.values())
-    if len(best) > 1 and fastest < LONG_CALL:
+    for _ in range(1, PILOTS):
+        fastest = min(best.values())
+        if len(best) == 1 or fastest >= LONG_CALL:
+            break
         for threads, seconds in best.items():
             if seconds <= CLOSE * fastest:
                 best[threads] = min(seconds, sample(contender, threads, max(2, ceil(PILOT_SECONDS / seconds))))
