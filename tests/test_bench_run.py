@@ -212,6 +212,22 @@ def test_measure_interleaves_and_counts():
     assert switches >= 3, "the contenders take turns"
 
 
+@pytest.mark.parametrize(("disturbed", "chosen"), [((), 2), ((0,), 2), ((0, 1), 2), ((0, 1, 2), 1)])
+def test_one_disturbance_does_not_choose_the_threads(monkeypatch, disturbed, chosen):
+    """Two threads take 1 ms, 2 ms in the disturbed pilots; one thread takes 1.8 ms. Control: all are disturbed."""
+    seen = []
+
+    def sample(contender, threads, calls):
+        if threads == 1:
+            return 1.8e-3
+        seen.append(calls)
+        return 2e-3 if len(seen) - 1 in disturbed else 1e-3
+
+    monkeypatch.setattr("benchmarks.measure.sample", sample)
+    (timing,) = measure([Contender({}, lambda: None)], (1, 2), 0)
+    assert timing.threads == chosen
+
+
 # ---- the page ----------------------------------------------------------------------------------------
 
 
@@ -263,6 +279,8 @@ def test_processes_of_one_binary_are_one_run(tmp_path):
 
     with pytest.raises(record.RecordError, match="expected runs of one binary"):
         record.joined([parts[0], {**parts[1], "machine": {"library": "another"}}])
+    with pytest.raises(record.RecordError, match="settings: expected runs of one binary"):
+        record.joined([parts[0], {**parts[1], "settings": {"threads": [3]}}])
     parts[1]["cases"][0]["entries"][-1]["digest"] = "another"
     with pytest.raises(record.RecordError, match="have other bits"):
         record.joined(parts)

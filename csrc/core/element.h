@@ -63,6 +63,14 @@ decltype(auto) with_scalar(Scalar scalar, F&& f) {
   }
 }
 
+/// The same for the types that float32 holds; nothing for float64.
+template <class F>
+void with_narrow_scalar(Scalar scalar, F&& f) {
+  with_scalar(scalar, [&]<class S>(S element) {
+    if constexpr (!__is_same(S, double)) f(element);
+  });
+}
+
 inline Format format_of(Scalar scalar) {
   return with_scalar(scalar, []<class T>(T) { return kFormatOf<T>; });
 }

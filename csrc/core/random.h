@@ -69,11 +69,11 @@ FPDET_HD constexpr ElementKey element_key(uint64_t seed, uint64_t counter, uint3
   return element_key(PhiloxKey{k1.w0, k1.w1}, k1.w2, k1.w3, low_word(element), high_word(element));
 }
 
-// The 128 bits of a block of events.
-template <class U>
-FPDET_HD_INLINE constexpr PhiloxBlockOf<U> random_block(const ElementKeyOf<U>& key, U block_low,
-                                                        U block_high) {
-  return philox(key.key, PhiloxBlockOf<U>{block_low, block_high, key.upper0, key.upper1});
+// The 128 bits of a block of events: key and upper words are those of an element key.
+template <class Key, class U>
+FPDET_HD_INLINE constexpr PhiloxBlockOf<U> event_block(const Key& key, U upper0, U upper1,
+                                                       U block_low, U block_high) {
+  return philox(key, PhiloxBlockOf<U>{block_low, block_high, upper0, upper1});
 }
 
 // The 128 bits of a block of neighbours at one event: key is (k1[0], k1[1]), the words k1[2] and
@@ -108,7 +108,6 @@ class RandomBitsOf {
   FPDET_HD constexpr RandomBitsOf(const StochasticSpec& spec, const ElementKeyOf<U>& key)
       : key_(key), lane_width_(lane_width(spec.bits)), drop_(lane_width(spec.bits) - spec.bits) {}
 
-  FPDET_HD constexpr const ElementKeyOf<U>& key() const { return key_; }
   // From now on another element's.
   FPDET_HD_INLINE constexpr void move_to(const ElementKeyOf<U>& key) {
     key_ = key;
@@ -121,7 +120,8 @@ class RandomBitsOf {
     const auto lanes = static_cast<uint64_t>(128 / lane_width_);
     const uint64_t block = position * static_cast<uint64_t>(lane_width_) / 128;  // no division
     if (!cached_ || block != block_) {
-      words_ = random_block(key_, U{} ^ low_word(block), U{} ^ high_word(block));
+      words_ = event_block(key_.key, key_.upper0, key_.upper1, U{} ^ low_word(block),
+                           U{} ^ high_word(block));
       block_ = block;
       cached_ = true;
     }

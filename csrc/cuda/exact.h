@@ -78,9 +78,7 @@ struct ObserveSegments {
         const Place place = outer + operand.term.place(digits);
         seen.see(operand.contains(place) ? load_element(task.scalar, task.data, place.offset)
                                          : 0.0);
-        int i = kDigits - 1;
-        while (i > 0 && ++digits.d[i] == c.terms.d[i]) digits.d[i--] = 0;
-        if (i == 0) ++digits.d[0];
+        c.terms.advance(digits);
       }
       task.seen[at] = seen;
     });

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+#include "../../core/environment.h"
 #include "emulated_runner.h"
 #include "left.h"
 #include "method.h"
@@ -38,18 +39,15 @@ void plan_emulated(Task& task) {
 
 void pack(const Task& task, int64_t begin, int64_t end) {
   const EnvironmentGuard guard(Rounding::NearestEven);
-  with_scalar(task.scalar, [&]<class S>(S) {
-    if constexpr (!__is_same(S, double)) pack_left_typed<double, S>(task, begin, end);
-  });
+  with_narrow_scalar(task.scalar,
+                     [&]<class S>(S) { pack_left_typed<double, S>(task, begin, end); });
 }
 
 [[gnu::noinline]] void run_with(const EmulatedOperations& operations, const Task& task,
                                 void* scratch, int64_t begin, int64_t end) {
-  with_scalar(task.scalar, [&]<class S>(S) {
-    if constexpr (!__is_same(S, double)) {
-      EmulatedRunner<S> runner(task, operations, scratch);
-      for (int64_t item = begin; item < end; ++item) runner.run(item);
-    }
+  with_narrow_scalar(task.scalar, [&]<class S>(S) {
+    EmulatedRunner<S> runner(task, operations, scratch);
+    for (int64_t item = begin; item < end; ++item) runner.run(item);
   });
 }
 

@@ -44,13 +44,6 @@ template <class S>
   }
 }
 
-template <class F>
-void with_narrow_scalar(Scalar scalar, F&& f) {
-  with_scalar(scalar, [&]<class S>(S) {
-    if constexpr (!__is_same(S, double)) f(S{});
-  });
-}
-
 /// Do vectors of float32 end where `count` elements end?
 inline bool lie_as_vectors(Scalar scalar, int64_t count) {
   return scalar == Scalar::Float32 && count % kDoubleLanes == 0;

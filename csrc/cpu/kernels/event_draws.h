@@ -12,7 +12,7 @@ namespace fpdet::inline FPDET_TARGET::kernels {
 struct EventSource {
   LaneRandom a, b;
   KeySchedule<RandomWords> schedule;
-  RandomWords w2, w3;
+  RandomWords upper0, upper1;
 
   explicit EventSource(const StochasticSpec& spec) : a(spec, LaneKey{}), b(spec, LaneKey{}) {}
 
@@ -20,18 +20,19 @@ struct EventSource {
     a.move_to({{key.key.k0.a, key.key.k1.a}, key.upper0.a, key.upper1.a});
     b.move_to({{key.key.k0.b, key.key.k1.b}, key.upper0.b, key.upper1.b});
     schedule.move_to(key.key);
-    w2 = key.upper0;
-    w3 = key.upper1;
+    upper0 = key.upper0;
+    upper1 = key.upper1;
   }
 };
 
 /// What is added for whole blocks of events, from the one of the first term on, of two vectors of
-/// outputs; variant a. Returns how many words stand before the first term's.
+/// outputs; variant a, formats inside float32. Returns how many words stand before the first
+/// term's.
 template <bool Fused, int Width>
 [[gnu::noinline]] int64_t draw_blocks(const CutFormat& format, int64_t term, int64_t n,
                                       const EventSource& source, Words* to_a, Words* to_b) {
   constexpr int kTerms = 128 / Width / 2;  // two events each
-  const RandomWords w2 = source.w2, w3 = source.w3;
+  const RandomWords upper0 = source.upper0, upper1 = source.upper1;
   const Words mask = as_vector(cut_mask(format, Words{}));
   const uint64_t raise = format.raise;
   const auto put = [&]<int Top>(const RandomWords& raised) {
@@ -56,9 +57,8 @@ template <bool Fused, int Width>
   for (int64_t t = term / kTerms * kTerms; t < term + n; t += kTerms) {
     const auto block = static_cast<uint64_t>(t / kTerms);
     const PhiloxBlockOf<RandomWords> words =
-        philox(ScheduledKey<RandomWords>{source.schedule},
-               PhiloxBlockOf<RandomWords>{every_lane(low_word(block)), every_lane(high_word(block)),
-                                          w2, w3});
+        event_block(ScheduledKey<RandomWords>{source.schedule}, upper0, upper1,
+                    every_lane(low_word(block)), every_lane(high_word(block)));
     put_word(words.w0, false);
     put_word(words.w1, true);
     put_word(words.w2, false);

@@ -9,7 +9,8 @@ namespace {
 /// Packs a micro-tile's rows and notes their bounds.
 void pack_rows(const Task& task, int64_t begin, int64_t end) {
   const EnvironmentGuard guard(Rounding::NearestEven);
-  with_narrow_scalar(task, [&]<class S>(S) { pack_left_typed<double, S>(task, begin, end); });
+  with_narrow_scalar(task.scalar,
+                     [&]<class S>(S) { pack_left_typed<double, S>(task, begin, end); });
   for (int64_t item = begin; item < end; ++item) {
     const RowTile tile = row_tile(task, item % task.row_tiles);
     const int64_t first = item / task.row_tiles * task.rows + tile.first;
@@ -22,7 +23,7 @@ void pack_rows(const Task& task, int64_t begin, int64_t end) {
 
 void run(const Task& task, void* scratch, int64_t begin, int64_t end) {
   const EnvironmentGuard guard(Rounding::NearestEven);
-  with_narrow_scalar(task, [&]<class S>(S) {
+  with_narrow_scalar(task.scalar, [&]<class S>(S) {
     ExactRunner<S> runner(task, scratch);
     for (int64_t item = begin; item < end; ++item) runner.run(item);
   });

@@ -31,7 +31,7 @@ void plan(Task& task) {
 void run(const Task& task, void* scratch, int64_t begin, int64_t end) {
   const EnvironmentGuard guard(task.arithmetic.rounding);
   auto* rows = reinterpret_cast<LeftBounds*>(static_cast<char*>(scratch) + sizes(task).total());
-  with_narrow_scalar(task, [&]<class S>(S) {
+  with_narrow_scalar(task.scalar, [&]<class S>(S) {
     ExactDirectRunner<S> runner(task, scratch, rows);
     for (int64_t item = begin; item < end; ++item) runner.run(item);
   });

@@ -197,7 +197,7 @@ void plan(Task& task) {
 void run(const Task& task, void* scratch, int64_t begin, int64_t end) {
   const EnvironmentGuard guard(Rounding::NearestEven);
   auto* rows = reinterpret_cast<LaneBounds*>(static_cast<char*>(scratch) + slab_bytes(task));
-  with_narrow_scalar(task, [&]<class S>(S) {
+  with_narrow_scalar(task.scalar, [&]<class S>(S) {
     ExactGroupRunner<S> runner(task, scratch, rows);
     for (int64_t item = begin; item < end; ++item) runner.run(item);
   });

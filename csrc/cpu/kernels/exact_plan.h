@@ -20,13 +20,6 @@ inline bool float64_bounds_exact(const Task& task) {
   return task.order.exact() && task.scalar != Scalar::Float64 && !drawn_from_the_sum;
 }
 
-template <class F>
-void with_narrow_scalar(const Task& task, F&& f) {
-  with_scalar(task.scalar, [&]<class S>(S element) {
-    if constexpr (!__is_same(S, double)) f(element);
-  });
-}
-
 /// The order of the float64 sum in place of the task's.
 inline void sum_in_float64(Task& task) {
   task.order = Order{OrderKind::Blocked, kExactRun};

@@ -123,9 +123,7 @@ class ExactRunner {
     Digits c = task_.problem.cols.decode(first_col);
     for (int64_t i = 0; i < cols_; ++i) {
       offsets_[i] = out.offset(group_, Digits{{0, 0, 0, 0}}, c);
-      int d = kDigits - 1;
-      while (d > 0 && ++c.d[d] == task_.problem.cols.d[d]) c.d[d--] = 0;
-      if (d == 0) ++c.d[0];
+      task_.problem.cols.advance(c);
     }
     for (int64_t i = first_tile_; i < last_tile_; ++i) finish_tile(row_tile(task_, i), first_col);
   }

@@ -122,9 +122,7 @@ class PanelRunner {
     for (int64_t i = 0; i < cols_; ++i) {
       offsets_[i] = out.offset(group_, Digits{{0, 0, 0, 0}}, c);
       contiguous = contiguous && offsets_[i] == offsets_[0] + i;
-      int d = kDigits - 1;
-      while (d > 0 && ++c.d[d] == task_.problem.cols.d[d]) c.d[d--] = 0;
-      if (d == 0) ++c.d[0];
+      task_.problem.cols.advance(c);
     }
     for (int64_t i = first_tile_; i < last_tile_; ++i) {
       const RowTile tile = row_tile(task_, i);

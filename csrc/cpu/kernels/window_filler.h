@@ -137,6 +137,7 @@ struct WindowFiller {
       } else if (regular && hop == 2) {
         copy_regular(2);
       } else {
+        // The tile some way ahead lies on one or two cache lines of each channel, as a rule.
         const S* from = data;
         const int64_t rest = sources + box.size.product() - source - 1;
         const int64_t ahead = source[at_most(kStripsAhead * kMaxRows, rest)];

@@ -111,9 +111,7 @@ class WindowRunner {
       columns_[i] = static_cast<int32_t>(place);
       if (geometry_.strips) sources_[i] = task_.problem.right.outer.offset.dot(column);
       outputs_[i] = out.offset(group_, Digits{{0, 0, 0, 0}}, column);
-      int k = kDigits - 1;
-      while (k > 0 && ++d.d[k] == box_.size.d[k]) d.d[k--] = 0;
-      if (k == 0) ++d.d[0];
+      box_.size.advance(d);
     }
     if (!geometry_.strips) return;
     const WindowTiles tiles(cols_);
@@ -138,9 +136,7 @@ class WindowRunner {
         place += grains * layout_.axis[a];
       }
       terms_[i] = static_cast<int32_t>(place);
-      int k = kDigits - 1;
-      while (k > 0 && ++d.d[k] == radix.d[k]) d.d[k--] = 0;
-      if (k == 0) ++d.d[0];
+      radix.advance(d);
     }
     const int64_t channels = radix.decode(first + count_ - 1).d[0] - channel + 1;
     const WindowFiller<T, S> filler{task_, geometry_, layout_, box_, sources_, window_};
