@@ -24,6 +24,7 @@ NATIVE = plan.ROOT / "tests" / "native"
 GOLDEN = NATIVE / "golden"
 PROGRAMS = {
     "core_main": False,
+    "shares_main": False,
     "cpu_main": True,
     "elementwise_main": True,
     "functions_main": True,

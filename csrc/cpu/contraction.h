@@ -7,16 +7,10 @@
 //                      and order exact of narrower operands than float64
 #pragma once
 
-#include <cstdint>
-#include <functional>
-
 #include "../calls/contraction.h"
+#include "parallel.h"
 
 namespace fpdet::cpu {
-
-/// Runs body(begin, end) over pieces of [0, count), on a pool or not; passes exceptions on.
-using ParallelFor = std::function<void(int64_t count, int64_t grain,
-                                       const std::function<void(int64_t, int64_t)>& body)>;
 
 using fpdet::ContractionCall;
 using fpdet::Draw;

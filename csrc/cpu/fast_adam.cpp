@@ -29,7 +29,7 @@ void fast_adam(const AdamCall& call, const ParallelFor& parallel_for) {
   std::vector<int64_t> starts{0};
   for (const AdamTensor& tensor : call.tensors) starts.push_back(starts.back() + tensor.count);
   const AdamKernel kernel = adam_kernel();
-  parallel_for(starts.back(), kGrain, [&](int64_t begin, int64_t end) {
+  for_each_piece(parallel_for, starts.back(), kGrain, [&](int64_t begin, int64_t end) {
     auto i = static_cast<size_t>(std::upper_bound(starts.begin(), starts.end(), begin) -
                                  starts.begin() - 1);
     for (; begin < end; ++i) {

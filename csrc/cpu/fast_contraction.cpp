@@ -58,6 +58,11 @@ int64_t hardware_threads() {
   return threads > 0 ? threads : 1;
 }
 
+bool shares_small_work() {
+  const Knobs* set = knobs.load();
+  return set != nullptr && set->workers > 0;
+}
+
 kernels::Task task_of(const ContractionCall& call) {
   kernels::Task task;
   task.problem = call.problem;
@@ -126,22 +131,23 @@ bool run(kernels::Task& task, const ContractionCall& call, const ParallelFor& pa
   const Memory left = allocate(task.left_bytes);
   task.packed_left = left.get();
   const auto pack = [&](int64_t begin, int64_t end) { kernels.pack_left(&task, begin, end); };
-  const auto compute = [&](int64_t begin, int64_t end) {
-    kernels.run(&task, thread_scratch(task.scratch_bytes), begin, end);
+  const auto compute = [&](Pieces& items) {
+    kernels.run(&task, thread_scratch(task.scratch_bytes), items);
   };
   // Small work stays on the calling thread: waking the pool costs more than this many
   // multiply-adds, and so little does without the pool's interface.
   constexpr int64_t kWorthAThread = 1 << 16;
   const int64_t work = multiply_adds(call);
   const int64_t per_item = work / task.items + 1;
-  const int64_t grain = kWorthAThread / per_item + 1;
+  const int64_t grain = shares_small_work() ? 1 : kWorthAThread / per_item + 1;
   const bool small = task.items <= grain;
   if (small && work <= kWorthAThread) {
     if (task.left_items > 0) pack(0, task.left_items);
-    compute(0, task.items);
+    WholeRange all(task.items);
+    compute(all);
     return true;
   }
-  parallel_for(task.left_items, small ? task.left_items : 1, pack);
+  for_each_piece(parallel_for, task.left_items, small ? task.left_items : 1, pack);
   parallel_for(task.items, grain, compute);
   return true;
 }

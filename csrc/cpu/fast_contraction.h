@@ -14,7 +14,7 @@ struct Knobs {
   int64_t columns = 0;  ///< of a tile
   int64_t terms = 0;    ///< of a chunk
   int64_t rows = 0;     ///< of a block
-  int64_t workers = 0;  ///< threads planned for
+  int64_t workers = 0;  ///< threads planned for; the smallest work is shared among them, too
   std::string method;   ///< what it does not cover, fast_contraction_covers() denies
 };
 void set_knobs(const Knobs& knobs);

@@ -51,8 +51,8 @@ void fast_round(const RoundCall& call, const ParallelFor& parallel_for) {
   task.x = call.x;
   task.out = call.out;
   const ElementwiseKernels& kernels = elementwise_kernels();
-  parallel_for(call.count, kGrain,
-               [&](int64_t begin, int64_t end) { kernels.round(&task, begin, end); });
+  for_each_piece(parallel_for, call.count, kGrain,
+                 [&](int64_t begin, int64_t end) { kernels.round(&task, begin, end); });
 }
 
 void fast_binary(const BinaryCall& call, const ParallelFor& parallel_for) {
@@ -68,7 +68,7 @@ void fast_binary(const BinaryCall& call, const ParallelFor& parallel_for) {
   task.stream =
       call.count * bytes_of(call.scalar) >= kStreamBytes && call.columns >= kStreamColumns;
   const ElementwiseKernels& kernels = elementwise_kernels();
-  parallel_for(call.count, kGrain, [&](int64_t begin, int64_t end) {
+  for_each_piece(parallel_for, call.count, kGrain, [&](int64_t begin, int64_t end) {
     for_rows(call, begin, end,
              [&](const BinaryRow* rows, int64_t count) { kernels.binary(&task, rows, count); });
   });
@@ -87,7 +87,7 @@ void fast_sgd(const SgdCall& call, const ParallelFor& parallel_for) {
   std::vector<int64_t> starts{0};
   for (const SgdTensor& tensor : call.tensors) starts.push_back(starts.back() + tensor.count);
   const ElementwiseKernels& kernels = elementwise_kernels();
-  parallel_for(starts.back(), kGrain, [&](int64_t begin, int64_t end) {
+  for_each_piece(parallel_for, starts.back(), kGrain, [&](int64_t begin, int64_t end) {
     auto i = static_cast<size_t>(std::upper_bound(starts.begin(), starts.end(), begin) -
                                  starts.begin() - 1);
     for (; begin < end; ++i) {

@@ -31,8 +31,8 @@ void fast_gather_sum(const GatherSumCall& call, const ParallelFor& parallel_for)
       call.out};
   const int64_t per_item = (call.terms + call.sums) * call.columns / task.items() + 1;
   const auto kernel = gather_kernels().run;
-  parallel_for(task.items(), std::max<int64_t>(1, kWorthAThread / per_item),
-               [&](int64_t begin, int64_t end) { kernel(&task, begin, end); });
+  for_each_piece(parallel_for, task.items(), std::max<int64_t>(1, kWorthAThread / per_item),
+                 [&](int64_t begin, int64_t end) { kernel(&task, begin, end); });
 }
 
 }  // namespace fpdet::cpu

@@ -185,18 +185,19 @@ void partial_products(const PartialProducts& call, PartialTable& table,
   }
   const int64_t row_blocks = (call.left_rows + kBlock - 1) / kBlock;
   const int64_t column_blocks = (call.right_rows + kBlock - 1) / kBlock;
-  parallel_for(call.groups * row_blocks * column_blocks, 1, [&](int64_t begin, int64_t end) {
-    const EnvironmentGuard guard(Rounding::NearestEven);
-    const auto sum = std::make_unique<ExactSum>();
-    Scratch scratch(call);
-    for (int64_t i = begin; i < end; ++i) {
-      Block b{i / (row_blocks * column_blocks), i / column_blocks % row_blocks * kBlock, 0,
-              i % column_blocks * kBlock, 0};
-      b.rows = std::min(kBlock, call.left_rows - b.m);
-      b.columns = std::min(kBlock, call.right_rows - b.n);
-      with_scalar(call.scalar, [&]<class T>(T) { compute<T>(call, b, scratch, *sum, table); });
-    }
-  });
+  for_each_piece(
+      parallel_for, call.groups * row_blocks * column_blocks, 1, [&](int64_t begin, int64_t end) {
+        const EnvironmentGuard guard(Rounding::NearestEven);
+        const auto sum = std::make_unique<ExactSum>();
+        Scratch scratch(call);
+        for (int64_t i = begin; i < end; ++i) {
+          Block b{i / (row_blocks * column_blocks), i / column_blocks % row_blocks * kBlock, 0,
+                  i % column_blocks * kBlock, 0};
+          b.rows = std::min(kBlock, call.left_rows - b.m);
+          b.columns = std::min(kBlock, call.right_rows - b.n);
+          with_scalar(call.scalar, [&]<class T>(T) { compute<T>(call, b, scratch, *sum, table); });
+        }
+      });
 }
 
 namespace {
@@ -224,7 +225,7 @@ bool carry_parts(const PartialParts& parts, int64_t output, Partial& partial) {
 
 void merge_partials(const PartialParts& parts, PartialTable& table,
                     const ParallelFor& parallel_for) {
-  parallel_for(parts.outputs, 256, [&](int64_t begin, int64_t end) {
+  for_each_piece(parallel_for, parts.outputs, 256, [&](int64_t begin, int64_t end) {
     const EnvironmentGuard guard(Rounding::NearestEven);
     const auto sum = std::make_unique<ExactSum>();
     for (int64_t i = begin; i < end; ++i) {
@@ -237,7 +238,7 @@ void merge_partials(const PartialParts& parts, PartialTable& table,
 
 void round_partials(const PartialParts& parts, Rounding rounding, Scalar scalar, void* out,
                     const ParallelFor& parallel_for) {
-  parallel_for(parts.outputs, 256, [&](int64_t begin, int64_t end) {
+  for_each_piece(parallel_for, parts.outputs, 256, [&](int64_t begin, int64_t end) {
     const EnvironmentGuard guard(Rounding::NearestEven);
     const auto sum = std::make_unique<ExactSum>();
     with_scalar(scalar, [&]<class T>(T) {

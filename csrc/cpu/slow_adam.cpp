@@ -44,7 +44,7 @@ template <class T>
 void slow_adam(const AdamCall& call, const ParallelFor& parallel_for) {
   const AdamCoefficients coefficients = adam_coefficients(call.scalars, call.arithmetic.format);
   for (const AdamTensor& tensor : call.tensors) {
-    parallel_for(tensor.count, kGrain, [&](int64_t begin, int64_t end) {
+    for_each_piece(parallel_for, tensor.count, kGrain, [&](int64_t begin, int64_t end) {
       const EnvironmentGuard guard(call.arithmetic.rounding);
       with_scalar(call.scalar,
                   [&]<class T>(T) { adam_run<T>(call, tensor, coefficients, begin, end); });

@@ -78,18 +78,18 @@ void slow_contraction(const ContractionCall& call, const ParallelFor& parallel_f
                        __ATOMIC_RELAXED);
   }
   const int64_t work = std::max<int64_t>(1, call.problem.terms.product());
-  parallel_for(call.problem.outputs(), std::max<int64_t>(1, 4096 / work),
-               [&](int64_t begin, int64_t end) {
-                 const EnvironmentGuard guard(call.arithmetic.rounding);
-                 with_scalar(call.scalar, [&](auto element) {
-                   using T = decltype(element);
-                   if (call.problem.product) {
-                     compute<true, T>(call, shared, begin, end);
-                   } else {
-                     compute<false, T>(call, shared, begin, end);
-                   }
+  for_each_piece(parallel_for, call.problem.outputs(), std::max<int64_t>(1, 4096 / work),
+                 [&](int64_t begin, int64_t end) {
+                   const EnvironmentGuard guard(call.arithmetic.rounding);
+                   with_scalar(call.scalar, [&](auto element) {
+                     using T = decltype(element);
+                     if (call.problem.product) {
+                       compute<true, T>(call, shared, begin, end);
+                     } else {
+                       compute<false, T>(call, shared, begin, end);
+                     }
+                   });
                  });
-               });
 }
 
 }  // namespace fpdet::cpu

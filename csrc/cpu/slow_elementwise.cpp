@@ -70,14 +70,14 @@ template <class T>
 }  // namespace
 
 void slow_round(const RoundCall& call, const ParallelFor& parallel_for) {
-  parallel_for(call.count, kGrain, [&](int64_t begin, int64_t end) {
+  for_each_piece(parallel_for, call.count, kGrain, [&](int64_t begin, int64_t end) {
     const EnvironmentGuard guard(call.rounding);
     with_scalar(call.scalar, [&]<class T>(T) { round_run<T>(call, begin, end); });
   });
 }
 
 void slow_binary(const BinaryCall& call, const ParallelFor& parallel_for) {
-  parallel_for(call.count, kGrain, [&](int64_t begin, int64_t end) {
+  for_each_piece(parallel_for, call.count, kGrain, [&](int64_t begin, int64_t end) {
     const EnvironmentGuard guard(call.arithmetic.rounding);
     with_scalar(call.scalar, [&]<class T>(T) {
       for_rows(call, begin, end, [&](const BinaryRow* rows, int64_t count) {
@@ -90,7 +90,7 @@ void slow_binary(const BinaryCall& call, const ParallelFor& parallel_for) {
 void slow_sgd(const SgdCall& call, const ParallelFor& parallel_for) {
   const SgdCoefficients coefficients = sgd_coefficients(call.scalars, call.arithmetic.format);
   for (const SgdTensor& tensor : call.tensors) {
-    parallel_for(tensor.count, kGrain, [&](int64_t begin, int64_t end) {
+    for_each_piece(parallel_for, tensor.count, kGrain, [&](int64_t begin, int64_t end) {
       const EnvironmentGuard guard(call.arithmetic.rounding);
       with_scalar(call.scalar,
                   [&]<class T>(T) { sgd_run<T>(call, tensor, coefficients, begin, end); });

@@ -48,17 +48,17 @@ template <bool Product, class T>
 
 void slow_gather_sum(const GatherSumCall& call, const ParallelFor& parallel_for) {
   const int64_t mean = call.terms / std::max<int64_t>(1, call.sums) + 1;
-  parallel_for(call.sums * call.columns, std::max<int64_t>(1, 4096 / mean),
-               [&](int64_t begin, int64_t end) {
-                 const EnvironmentGuard guard(call.arithmetic.rounding);
-                 with_scalar(call.scalar, [&]<class T>(T) {
-                   if (call.weights != nullptr) {
-                     compute<true, T>(call, begin, end);
-                   } else {
-                     compute<false, T>(call, begin, end);
-                   }
+  for_each_piece(parallel_for, call.sums * call.columns, std::max<int64_t>(1, 4096 / mean),
+                 [&](int64_t begin, int64_t end) {
+                   const EnvironmentGuard guard(call.arithmetic.rounding);
+                   with_scalar(call.scalar, [&]<class T>(T) {
+                     if (call.weights != nullptr) {
+                       compute<true, T>(call, begin, end);
+                     } else {
+                       compute<false, T>(call, begin, end);
+                     }
+                   });
                  });
-               });
 }
 
 }  // namespace fpdet::cpu

@@ -23,7 +23,7 @@ template <Function F, class T>
 }  // namespace
 
 void slow_unary(const UnaryCall& call, const ParallelFor& parallel_for) {
-  parallel_for(call.count, kUnaryGrain, [&](int64_t begin, int64_t end) {
+  for_each_piece(parallel_for, call.count, kUnaryGrain, [&](int64_t begin, int64_t end) {
     const EnvironmentGuard guard(Rounding::NearestEven);
     with_function(call.function, [&]<Function F>() {
       with_scalar(call.scalar, [&]<class T>(T) { run<F, T>(call, begin, end); });

@@ -13,8 +13,8 @@ void unary(const UnaryCall& call, const ParallelFor& parallel_for) {
                                 call.arithmetic, source_of(call.draw, call.per_sample),
                                 call.x,          call.out};
   const UnaryKernel kernel = unary_kernel();
-  parallel_for(call.count, kUnaryGrain,
-               [&](int64_t begin, int64_t end) { kernel(&task, begin, end); });
+  for_each_piece(parallel_for, call.count, kUnaryGrain,
+                 [&](int64_t begin, int64_t end) { kernel(&task, begin, end); });
 }
 
 }  // namespace fpdet::cpu

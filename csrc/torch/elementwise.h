@@ -17,7 +17,7 @@ inline constexpr double kFastSecondsPerElement = 5e-9;
 bool elementwise_kernels_in_use();
 
 inline cpu::ParallelFor interruptible(double seconds_per_element) {
-  return [=](int64_t count, int64_t grain, const std::function<void(int64_t, int64_t)>& body) {
+  return [=](int64_t count, int64_t grain, const std::function<void(cpu::Pieces&)>& body) {
     interruptible_parallel_for(seconds_per_element, count, grain, body);
   };
 }

@@ -10,6 +10,8 @@
 #include <mutex>
 #include <stdexcept>
 
+#include "../cpu/shares.h"
+
 namespace fpdet::torch_ops {
 namespace {
 
@@ -50,37 +52,62 @@ class InterruptWatch {
   static inline struct sigaction before_{};
 };
 
-}  // namespace
+/// One thread's pieces of shared work: none after an interrupt, while one is watched for.
+class WatchedPieces final : public cpu::Pieces {
+ public:
+  WatchedPieces(cpu::Shares& shares, int64_t thread, const InterruptWatch* watch)
+      : shares_(shares), thread_(thread), watch_(watch) {}
+  bool next(int64_t& begin, int64_t& end) override {
+    if (watch_ != nullptr && watch_->raised()) shares_.stop();
+    return shares_.next(thread_, begin, end);
+  }
 
-void parallel_for(int64_t count, int64_t grain, const std::function<void(int64_t, int64_t)>& body) {
+ private:
+  cpu::Shares& shares_;
+  int64_t thread_;
+  const InterruptWatch* watch_;
+};
+
+/// body on threads of torch's pool, in pieces of at most `most` items.
+void share(int64_t count, int64_t grain, int64_t most, const InterruptWatch* watch,
+           const std::function<void(cpu::Pieces&)>& body) {
+  if (count <= 0) return;
+  grain = std::max<int64_t>(1, grain);
+  const int64_t useful = (count - 1) / grain + 1;
+  const auto threads = std::min<int64_t>(useful, torch::stable::get_num_threads());
+  cpu::Shares shares(count, threads, grain, most);
   // The pool's C interface would reduce an exception to an error code: carry it around.
   std::mutex mutex;
   std::exception_ptr first;
-  torch::stable::parallel_for(0, count, std::max<int64_t>(1, grain),
-                              [&](int64_t begin, int64_t end) {
-                                try {
-                                  body(begin, end);
-                                } catch (...) {
-                                  const std::lock_guard lock(mutex);
-                                  if (!first) first = std::current_exception();
-                                }
-                              });
+  // A thread that is given several numbers (inside another loop) takes the others' parts as well.
+  torch::stable::parallel_for(0, threads, 1, [&](int64_t thread, int64_t) {
+    try {
+      WatchedPieces pieces(shares, thread, watch);
+      body(pieces);
+    } catch (...) {
+      shares.stop();
+      const std::lock_guard lock(mutex);
+      if (!first) first = std::current_exception();
+    }
+  });
   if (first) std::rethrow_exception(first);
+  if (shares.stopped()) throw std::runtime_error(kInterrupted);
+}
+
+}  // namespace
+
+void parallel_for(int64_t count, int64_t grain, const std::function<void(cpu::Pieces&)>& body) {
+  share(count, grain, count, nullptr, body);
 }
 
 void interruptible_parallel_for(double seconds_per_item, int64_t count, int64_t grain,
-                                const std::function<void(int64_t, int64_t)>& body) {
+                                const std::function<void(cpu::Pieces&)>& body) {
   constexpr double kPieceSeconds = 0.2;
   const double items = std::clamp(kPieceSeconds / seconds_per_item, 1.0, 1e15);
-  const auto piece = static_cast<int64_t>(items);
-  if (count <= piece) return parallel_for(count, grain, body);
+  const auto most = static_cast<int64_t>(items);
+  if (count <= most) return parallel_for(count, grain, body);
   const InterruptWatch watch;
-  parallel_for(count, grain, [&](int64_t begin, int64_t end) {
-    for (int64_t at = begin; at < end; at += piece) {
-      if (InterruptWatch::raised()) throw std::runtime_error(kInterrupted);
-      body(at, std::min(end, at + piece));
-    }
-  });
+  share(count, grain, most, &watch, body);
 }
 
 }  // namespace fpdet::torch_ops

@@ -24,9 +24,11 @@ void run(const RandomWordsCall& call, [[maybe_unused]] const Tensor& where) {
         [&](const cuda::Surroundings& gpu) { cuda::random_words(call, gpu); });
   }
 #endif
-  parallel_for(call.samples * call.elements, kGrain, [&](int64_t begin, int64_t end) {
-    for (int64_t i = begin; i < end; ++i) write_random_words(call, call.draw, i);
-  });
+  cpu::for_each_piece(parallel_for, call.samples * call.elements, kGrain,
+                      [&](int64_t begin, int64_t end) {
+                        for (int64_t i = begin; i < end; ++i)
+                          write_random_words(call, call.draw, i);
+                      });
 }
 
 /// An int64 tensor (samples, elements, words) where `draw` lies; word e of element i of sample n is

@@ -10,6 +10,7 @@
 #include "cpu/adam.h"
 #include "cpu/dispatch.h"
 #include "digest.h"
+#include "loops.h"
 
 namespace {
 
@@ -17,17 +18,10 @@ using namespace fpdet;
 using native::Digest;
 using native::Failures;
 using native::Generator;
+using native::in_pieces;
+using native::serial;
 
 constexpr int64_t kCount = 203;
-
-void serial(int64_t count, int64_t, const std::function<void(int64_t, int64_t)>& body) {
-  if (count > 0) body(0, count);
-}
-
-/// Borders anywhere inside vectors.
-void in_pieces(int64_t count, int64_t, const std::function<void(int64_t, int64_t)>& body) {
-  for (int64_t begin = 0; begin < count; begin += 37) body(begin, std::min(count, begin + 37));
-}
 
 template <class T>
 struct State {
@@ -58,7 +52,7 @@ void check(const std::string& name, cpu::AdamCall call, Failures& failures) {
     call.tensors = {
         {0, 0},
         {kCount, 1, s.parameter.data(), gradient.data(), s.average.data(), s.square.data(), most}};
-    definition ? cpu::slow_adam(call, serial) : cpu::fast_adam(call, in_pieces);
+    definition ? cpu::slow_adam(call, serial) : cpu::fast_adam(call, in_pieces<37>);
     std::vector<double> results;
     for (const auto* tensor : {&s.parameter, &s.average, &s.square, &s.most}) {
       for (const T& x : *tensor) results.push_back(widen(x));

@@ -3,12 +3,12 @@
 // share.
 #pragma once
 
-#include <functional>
 #include <vector>
 
 #include "calls/contraction.h"
 #include "core/conv.h"
 #include "digest.h"
+#include "loops.h"
 
 namespace native {
 
@@ -64,10 +64,6 @@ std::vector<T> values(Generator& random, int64_t count, bool wild) {
     store(soft_round(value, kFormatOf<T>, Rounding::NearestEven), x);
   }
   return result;
-}
-
-inline void serial(int64_t count, int64_t, const std::function<void(int64_t, int64_t)>& body) {
-  if (count > 0) body(0, count);
 }
 
 /// All passes of one convolution; `left` and `right` as forward, grad_input and grad_weight have

@@ -3,9 +3,7 @@
 // set of this machine, several tilings and on several threads, equals the slow path bit for bit.
 // Prints the slow path's digests. Buffers are exactly as long as they must be: a read beyond shows
 // under ASan.
-#include <exception>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include "convolutions.h"
@@ -20,28 +18,12 @@ namespace {
 using namespace fpdet;
 using namespace native;
 
-void three_threads(int64_t count, int64_t, const std::function<void(int64_t, int64_t)>& body) {
-  std::vector<std::thread> threads;
-  std::exception_ptr errors[3];
-  for (int64_t i = 0; i < 3; ++i) {
-    const int64_t begin = count * i / 3, end = count * (i + 1) / 3;
-    if (begin == end) continue;
-    threads.emplace_back([&, i, begin, end] {
-      try {
-        body(begin, end);
-      } catch (...) {
-        errors[i] = std::current_exception();
-      }
-    });
-  }
-  for (std::thread& thread : threads) thread.join();
-  for (const std::exception_ptr& error : errors) {
-    if (error) std::rethrow_exception(error);
-  }
-}
-
-/// Tile sizes that are forced in turn; 0 is the plan's own.
-constexpr int64_t kTilings[] = {0, 1, 5};
+/// Tile sizes that are forced in turn, 0 is the plan's own; and who carries out the items.
+struct Tiling {
+  int64_t tile, workers;
+  cpu::ParallelFor loop;
+};
+const Tiling tilings[] = {{0, 3, three_threads}, {1, 1, serial}, {5, 5, scattered}};
 
 /// Of so many cases one is run: an argument, for a slow machine.
 int64_t every = 1;
@@ -87,16 +69,14 @@ void check(const Case& test, Scalar scalar, const std::string& dtype, const std:
     return true;
   });
   failures.expect(equal(slow, threaded), "slow path on three threads: " + name);
-  const cpu::ParallelFor on_one = serial, on_three = three_threads;
   for (const std::string& set : cpu::instruction_sets()) {
     cpu::set_instruction_set(set);
-    for (const int64_t tile : kTilings) {
+    for (const auto& [tile, workers, loop] : tilings) {
       for (const std::string& method : methods()) {
-        cpu::set_knobs({tile, tile, tile, tile, method});
-        const cpu::ParallelFor& threads = tile == 0 ? on_three : on_one;
+        cpu::set_knobs({tile, tile, tile, workers, method});
         const auto fast = convolution.passes(call, [&](const cpu::ContractionCall& c) {
           const bool covered = cpu::fast_contraction_covers(c);
-          failures.expect(cpu::fast_contraction(c, threads) == covered, "covers: " + name);
+          failures.expect(cpu::fast_contraction(c, loop) == covered, "covers: " + name);
           return covered;
         });
         failures.expect(equal(slow, fast),

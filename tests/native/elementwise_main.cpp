@@ -9,6 +9,7 @@
 #include "cpu/dispatch.h"
 #include "cpu/elementwise.h"
 #include "digest.h"
+#include "loops.h"
 
 namespace {
 
@@ -16,20 +17,8 @@ using namespace fpdet;
 using native::Digest;
 using native::Failures;
 using native::Generator;
-
-void serial(int64_t count, int64_t, const std::function<void(int64_t, int64_t)>& body) {
-  if (count > 0) body(0, count);
-}
-
-/// Borders anywhere inside vectors.
-void in_pieces(int64_t count, int64_t, const std::function<void(int64_t, int64_t)>& body) {
-  for (int64_t begin = 0; begin < count; begin += 37) body(begin, std::min(count, begin + 37));
-}
-
-/// Whole blocks of what is drawn at a time, and borders between them.
-void in_long_pieces(int64_t count, int64_t, const std::function<void(int64_t, int64_t)>& body) {
-  for (int64_t begin = 0; begin < count; begin += 613) body(begin, std::min(count, begin + 613));
-}
+using native::in_pieces;
+using native::serial;
 
 template <class T>
 std::vector<T> values(Generator& random, int64_t count) {
@@ -90,7 +79,7 @@ void round(Scalar scalar, const std::string& dtype, const std::string& format,
         [&](bool slow) {
           std::vector<T> out(x.size());
           call.out = out.data();
-          slow ? cpu::slow_round(call, serial) : cpu::fast_round(call, in_pieces);
+          slow ? cpu::slow_round(call, serial) : cpu::fast_round(call, in_pieces<37>);
           return std::vector<std::vector<T>>{out};
         },
         failures);
@@ -123,7 +112,7 @@ void round_long(Scalar scalar, const std::string& dtype, const std::string& form
         std::vector<T> out(x.size());
         call.out = out.data();
         slow ? cpu::slow_round(call, serial)
-             : cpu::fast_round(call, stream ? serial : in_long_pieces);
+             : cpu::fast_round(call, stream ? serial : in_pieces<613>);
         return std::vector<std::vector<T>>{out};
       },
       failures);
@@ -149,7 +138,7 @@ void binaries(Scalar scalar, const std::string& dtype, const std::string& words,
         [&](bool slow) {
           std::vector<T> out(x.size());
           call.out = out.data();
-          slow ? cpu::slow_binary(call, serial) : cpu::fast_binary(call, in_pieces);
+          slow ? cpu::slow_binary(call, serial) : cpu::fast_binary(call, in_pieces<37>);
           return std::vector<std::vector<T>>{out};
         },
         failures);
@@ -184,7 +173,7 @@ void steps(Scalar scalar, const std::string& dtype, const std::string& words, Fa
                                   {{kCount, 0, p[0].data(), y.data(), b[0].data()},
                                    {0, 1, nullptr, nullptr, nullptr},
                                    {kCount, 2, p[1].data(), y.data(), b[1].data()}}};
-          slow ? cpu::slow_sgd(call, serial) : cpu::fast_sgd(call, in_pieces);
+          slow ? cpu::slow_sgd(call, serial) : cpu::fast_sgd(call, in_pieces<37>);
           return std::vector<std::vector<T>>{p[0], p[1], b[0], b[1]};
         },
         failures);
@@ -210,7 +199,7 @@ void steps_long(Scalar scalar, const std::string& dtype, const std::string& word
                                 arithmetic,
                                 {5, 6, kPassSgd, 0},
                                 {{kLong, 3, p.data(), y.data(), b.data()}}};
-        slow ? cpu::slow_sgd(call, serial) : cpu::fast_sgd(call, in_long_pieces);
+        slow ? cpu::slow_sgd(call, serial) : cpu::fast_sgd(call, in_pieces<613>);
         return std::vector<std::vector<T>>{p, b};
       },
       failures);

@@ -9,6 +9,7 @@
 #include "cpu/dispatch.h"
 #include "cpu/unary.h"
 #include "digest.h"
+#include "loops.h"
 
 namespace {
 
@@ -16,12 +17,9 @@ using namespace fpdet;
 using native::Digest;
 using native::Failures;
 using native::Generator;
+using native::serial;
 
 constexpr int64_t kCount = 331;  // more than one piece of a kernel, and a rest
-
-void serial(int64_t count, int64_t, const std::function<void(int64_t, int64_t)>& body) {
-  if (count > 0) body(0, count);
-}
 
 /// By turns any value and one between -16 and 16.
 template <class T>

@@ -11,6 +11,7 @@
 #include "cpu/fast_contraction.h"
 #include "cpu/gather_sum.h"
 #include "digest.h"
+#include "loops.h"
 #include "primitives.h"
 
 namespace {
@@ -21,11 +22,8 @@ using native::Failures;
 using native::Generator;
 using native::matmuls;
 using native::Primitive;
+using native::serial;
 using native::sums;
-
-void serial(int64_t count, int64_t, const std::function<void(int64_t, int64_t)>& body) {
-  if (count > 0) body(0, count);
-}
 
 template <class T>
 std::vector<T> values(Generator& random, int64_t count) {

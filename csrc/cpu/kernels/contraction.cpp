@@ -65,8 +65,8 @@ void pack_left(const void* opaque, int64_t begin, int64_t end) {
   method_of(opaque).pack_left(*static_cast<const Task*>(opaque), begin, end);
 }
 
-void run(const void* opaque, void* scratch, int64_t begin, int64_t end) {
-  method_of(opaque).run(*static_cast<const Task*>(opaque), scratch, begin, end);
+void run(const void* opaque, void* scratch, cpu::Pieces& items) {
+  method_of(opaque).run(*static_cast<const Task*>(opaque), scratch, items);
 }
 
 constexpr int kMethodCount = sizeof kMethods / sizeof kMethods[0];

@@ -44,19 +44,19 @@ void pack(const Task& task, int64_t begin, int64_t end) {
 }
 
 [[gnu::noinline]] void run_with(const EmulatedOperations& operations, const Task& task,
-                                void* scratch, int64_t begin, int64_t end) {
+                                void* scratch, cpu::Pieces& items) {
   with_narrow_scalar(task.scalar, [&]<class S>(S) {
     EmulatedRunner<S> runner(task, operations, scratch);
-    for (int64_t item = begin; item < end; ++item) runner.run(item);
+    run_each(runner, items);
   });
 }
 
-void run(const Task& task, void* scratch, int64_t begin, int64_t end) {
+void run(const Task& task, void* scratch, cpu::Pieces& items) {
   Arithmetic arithmetic = task.arithmetic;
   arithmetic.fused |= !task.problem.product;  // a sum's terms are rounded by its additions alone
   with_emulated_ops(arithmetic, [&]<class Ops>(const Ops& ops) {
     const EnvironmentGuard guard(Ops::kAmbient);
-    run_with(EmulatedOperations(ops), task, scratch, begin, end);
+    run_with(EmulatedOperations(ops), task, scratch, items);
   });
 }
 

@@ -21,11 +21,11 @@ void pack_rows(const Task& task, int64_t begin, int64_t end) {
   }
 }
 
-void run(const Task& task, void* scratch, int64_t begin, int64_t end) {
+void run(const Task& task, void* scratch, cpu::Pieces& items) {
   const EnvironmentGuard guard(Rounding::NearestEven);
   with_narrow_scalar(task.scalar, [&]<class S>(S) {
     ExactRunner<S> runner(task, scratch);
-    for (int64_t item = begin; item < end; ++item) runner.run(item);
+    run_each(runner, items);
   });
 }
 

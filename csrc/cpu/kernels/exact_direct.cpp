@@ -28,12 +28,12 @@ void plan(Task& task) {
       sizes(task).total() + aligned(task.rows * static_cast<int64_t>(sizeof(LeftBounds)));
 }
 
-void run(const Task& task, void* scratch, int64_t begin, int64_t end) {
+void run(const Task& task, void* scratch, cpu::Pieces& items) {
   const EnvironmentGuard guard(task.arithmetic.rounding);
   auto* rows = reinterpret_cast<LeftBounds*>(static_cast<char*>(scratch) + sizes(task).total());
   with_narrow_scalar(task.scalar, [&]<class S>(S) {
     ExactDirectRunner<S> runner(task, scratch, rows);
-    for (int64_t item = begin; item < end; ++item) runner.run(item);
+    run_each(runner, items);
   });
 }
 

@@ -194,12 +194,12 @@ void plan(Task& task) {
   task.scratch_bytes += aligned(task.rows * static_cast<int64_t>(sizeof(LaneBounds)));
 }
 
-void run(const Task& task, void* scratch, int64_t begin, int64_t end) {
+void run(const Task& task, void* scratch, cpu::Pieces& items) {
   const EnvironmentGuard guard(Rounding::NearestEven);
   auto* rows = reinterpret_cast<LaneBounds*>(static_cast<char*>(scratch) + slab_bytes(task));
   with_narrow_scalar(task.scalar, [&]<class S>(S) {
     ExactGroupRunner<S> runner(task, scratch, rows);
-    for (int64_t item = begin; item < end; ++item) runner.run(item);
+    run_each(runner, items);
   });
 }
 

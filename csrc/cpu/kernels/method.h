@@ -4,6 +4,7 @@
 #pragma once
 
 #include "../../core/environment.h"
+#include "../pieces.h"
 #include "plan.h"
 
 namespace fpdet::inline FPDET_TARGET::kernels {
@@ -15,8 +16,8 @@ struct Method {
   void (*plan)(Task&);          ///< sets items, tiles and memory
   /// Pieces [begin, end) of left_items: a packed operand that all items share.
   void (*pack_left)(const Task&, int64_t begin, int64_t end);
-  /// Pieces [begin, end) of items.
-  void (*run)(const Task&, void* scratch, int64_t begin, int64_t end);
+  /// The items that one thread is handed.
+  void (*run)(const Task&, void* scratch, cpu::Pieces& items);
 };
 
 extern const Method kAcrossSums;  ///< sums, lanes are outputs that lie side by side
@@ -43,13 +44,22 @@ void plan_for_accumulator(Task& task, F&& plan_typed) {
   }
 }
 
-/// Runs items on a Runner<accumulator's type, element type> of this thread, under the rounding.
+/// Runs a thread's items on its runner: one for all of them, so that it can keep what the next
+/// item needs again.
+template <class Runner>
+void run_each(Runner& runner, cpu::Pieces& items) {
+  for (int64_t item = 0, end = 0; items.next(item, end);) {
+    for (; item < end; ++item) runner.run(item);
+  }
+}
+
+/// The same on a Runner<accumulator's type, element type> of this thread, under the rounding.
 template <template <class, class> class Runner>
-void run_items(const Task& task, void* scratch, int64_t begin, int64_t end) {
+void run_items(const Task& task, void* scratch, cpu::Pieces& items) {
   const EnvironmentGuard guard(task.arithmetic.rounding);
   with_types(task, [&]<class T, class S>(T, S) {
     Runner<T, S> runner(task, scratch);
-    for (int64_t item = begin; item < end; ++item) runner.run(item);
+    run_each(runner, items);
   });
 }
 

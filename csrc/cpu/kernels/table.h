@@ -6,14 +6,15 @@
 #include <cstdint>
 
 #include "../../core/config.h"
+#include "../pieces.h"
 
 namespace fpdet::cpu {
 
 struct ContractionKernels {
   bool (*covers)(void* task);  ///< some method gives the definition's bits; sets counts
   bool (*plan)(void* task);    ///< covers, then sets tiles and memory of the chosen method
-  void (*pack_left)(const void* task, int64_t begin, int64_t end);           ///< of task.left_items
-  void (*run)(const void* task, void* scratch, int64_t begin, int64_t end);  ///< of task.items
+  void (*pack_left)(const void* task, int64_t begin, int64_t end);  ///< of task.left_items
+  void (*run)(const void* task, void* scratch, Pieces& items);      ///< of task.items
   const char* (*method_name)(int i);  ///< of method 0, 1, ...; null after the last
 };
 
