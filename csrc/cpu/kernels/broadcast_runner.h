@@ -51,12 +51,12 @@ class BroadcastRunner {
         for (int64_t p = first_panel_; p < last_panel_; ++p) {
           const RowPanel panel = row_panel(plan_.vectors, p);
           packer.pack(panel, done + from, to - from, left_);
+          const bool last = done + to == task_.terms;
           if (fused_) {
-            multiply<true>(panel, terms_ + from, steps);
+            multiply<true>(panel, terms_ + from, steps, last);
           } else {
-            multiply<false>(panel, terms_ + from, steps);
+            multiply<false>(panel, terms_ + from, steps, last);
           }
-          if (done + to == task_.terms) finish(panel);
         }
       }
       done += n;
@@ -122,9 +122,10 @@ class BroadcastRunner {
     return partials_ + (before * cols_ + column * panel.vectors) * kW * plan_.depth;
   }
 
-  /// A packed panel against all columns.
+  /// A packed panel against all columns; with `last`, to the outputs. Those lie far apart: they are
+  /// asked for while their sums grow, few at a time, as they may share a set of the caches.
   template <bool Fused>
-  void multiply(const RowPanel& panel, const int32_t* terms, int64_t steps) {
+  void multiply(const RowPanel& panel, const int32_t* terms, int64_t steps, bool last) {
     BroadcastArguments<T> a;
     a.left = left_;
     a.slab = columns_at_;
@@ -134,21 +135,29 @@ class BroadcastRunner {
     const int64_t tiles = tiles_of(panel);
     for (int64_t i = 0; i < tiles; ++i) {
       const Tile t = tile(i, tiles);
+      if (last) ask_for_outputs(panel, t);
       a.columns = columns_ + t.first;
       a.stack = partials_of(panel, t.first);
       find_broadcast<T, Fused>(t.columns, panel.vectors)(a);
+      if (last) finish(panel, t);
     }
   }
 
-  void finish(const RowPanel& panel) const {
-    const int64_t tiles = tiles_of(panel);
-    for (int64_t i = 0; i < tiles; ++i) {
-      const Tile t = tile(i, tiles);
-      if (plan_.problem.out.row.w[0] == 1) {
-        finish_columns(panel, t);
-      } else {
-        finish_rows(panel, t);
-      }
+  void finish(const RowPanel& panel, const Tile& t) const {
+    if (plan_.problem.out.row.w[0] == 1) {
+      finish_columns(panel, t);
+    } else {
+      finish_rows(panel, t);
+    }
+  }
+
+  void ask_for_outputs(const RowPanel& panel, const Tile& t) const {
+    const int64_t row = panel.first * kW, step = plan_.problem.out.row.w[0];
+    if (step == 1) {
+      for (int c = 0; c < t.columns; ++c) __builtin_prefetch(output_of(t.first + c) + row, 1, 2);
+    } else {
+      const int64_t end = at_most(row + panel.vectors * kW, plan_.rows);
+      for (int64_t r = row; r < end; ++r) __builtin_prefetch(output_of(t.first) + r * step, 1, 2);
     }
   }
 
