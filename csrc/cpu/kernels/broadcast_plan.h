@@ -13,6 +13,7 @@ inline constexpr int64_t kPartialBytes = int64_t{3} << 19;  // most bytes of par
 inline constexpr int64_t kSlabTerms = 2048;                 // most terms of a slab
 inline constexpr int64_t kFewTerms = 128;                   // least terms of columns read in place
 inline constexpr int64_t kBroadcastColumns = 8192;          // most columns of an item
+inline constexpr int64_t kShortLine = 4;                    // least terms of a line read in place
 inline constexpr int64_t kBadPitch = 1024;                  // bytes: lines of columns share sets
 
 /// Rows as columns and columns as rows: a product's factors have no sequence. For columns without
@@ -62,7 +63,7 @@ bool reads_in_place(const Contraction& c) {
   const Digits& d = c.terms;
   int64_t reach = d.d[0] * term.w[0] + c.cols.d[0] * column.w[0];
   for (int i = 1; i < kDigits; ++i) reach += d.d[i] * term.w[i];
-  return has_bare_columns(c) && term.w[3] == 1 && d.d[3] >= kLanes<T> &&
+  return has_bare_columns(c) && term.w[3] == 1 && d.d[3] >= kShortLine &&
          column.w[0] * static_cast<int64_t>(sizeof(T)) % kBadPitch != 0 && reach < INT32_MAX;
 }
 
