@@ -8,15 +8,15 @@
 
 namespace fpdet::inline FPDET_TARGET::kernels {
 
-/// Panel i of `vectors` vectors of rows: full ones first, then a rest of powers of two.
+/// Panel i of `vectors` vectors of rows: full ones of `width` first, then a rest of powers of two.
 struct RowPanel {
   int64_t first;  ///< vector
   int vectors;
 };
-inline RowPanel row_panel(int64_t vectors, int64_t i) {
-  const int64_t full = vectors / kRowVectors;
-  if (i < full) return {i * kRowVectors, kRowVectors};
-  RowPanel panel{full * kRowVectors, kRowVectors};
+inline RowPanel row_panel(int64_t vectors, int width, int64_t i) {
+  const int64_t full = vectors / width;
+  if (i < full) return {i * width, width};
+  RowPanel panel{full * width, width};
   for (int64_t skip = i - full; skip >= 0; --skip) {
     do {
       panel.vectors /= 2;
@@ -25,9 +25,9 @@ inline RowPanel row_panel(int64_t vectors, int64_t i) {
   }
   return panel;
 }
-inline int64_t row_panels(int64_t vectors) {
-  int64_t count = vectors / kRowVectors;
-  for (int64_t rest = vectors % kRowVectors; rest != 0; rest &= rest - 1) ++count;
+inline int64_t row_panels(int64_t vectors, int width) {
+  int64_t count = vectors / width;
+  for (int64_t rest = vectors % width; rest != 0; rest &= rest - 1) ++count;
   return count;
 }
 

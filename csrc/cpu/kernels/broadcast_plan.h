@@ -75,7 +75,9 @@ struct BroadcastPlan {
   bool is_turned;
   Contraction problem;
   int64_t rows, cols;
-  int64_t vectors, panels;                 ///< of rows
+  int64_t vectors;          ///< of rows
+  int width = kRowVectors;  ///< vectors of a panel, a power of two
+  int64_t panels = 1;
   int64_t row_parts = 1, part_panels = 1;  ///< an item's share of the panels
   int64_t col_parts = 1, part_cols = 1,
           channels = 1;  ///< an item's columns and the channels they touch
@@ -91,7 +93,6 @@ struct BroadcastPlan {
         rows(is_turned ? task.cols : task.rows),
         cols(is_turned ? task.rows : task.cols),
         vectors(ceil_div(rows, kW)),
-        panels(row_panels(vectors)),
         depth(stack_depth(task)) {
     const int64_t knob = task.tiles.terms;
     chunk = at_most(knob > 0 ? at_most(knob, 4096) : kChunk, at_least(task.terms, 1));
@@ -116,44 +117,53 @@ struct BroadcastPlan {
     step_bytes = aligned(chunk * int64_t{sizeof(Step)});
   }
 
+  RowPanel panel(int64_t i) const { return row_panel(vectors, width, i); }
   bool possible() const { return slab_terms > 0 && scratch() <= kScratchLimit; }
   int64_t scratch() const {
     return slab_bytes + left_bytes + partial_bytes + table_bytes + step_bytes;
   }
 
  private:
-  int64_t part_vectors() const { return at_most(part_panels * kRowVectors, vectors); }
+  int64_t part_vectors() const { return at_most(part_panels * width, vectors); }
 
   /// Cuts panels and columns into parts: few (each packs its columns, reads its rows' panels), but
-  /// enough for the workers and for the memory of the partials.
+  /// enough for the workers and for the memory of the partials. Narrower panels, where there are
+  /// fewer of the full ones than workers.
   void split(const Task& task) {
     const int64_t taps = cols / problem.cols.d[0];
     double least = 0;
-    for (int64_t parts_of_rows = 1;; parts_of_rows *= 2) {
-      const int64_t row_part = ceil_div(panels, parts_of_rows);
-      const int64_t lanes = at_most(row_part * kRowVectors, vectors) * kW;
-      int64_t fit = at_least(kPartialBytes / (lanes * depth * kSize), 1);
-      fit = at_most(fit, kBroadcastColumns);
-      if (task.tiles.columns > 0) fit = at_most(fit, task.tiles.columns);
-      const int64_t few = ceil_div(cols, fit);
-      for (int64_t wanted = few; wanted < few + task.workers; ++wanted) {
-        const int64_t part = columns_of_part(cols, taps, wanted, fit);
-        const int64_t parts = ceil_div(cols, part);
-        const int64_t items = ceil_div(panels, row_part) * parts * problem.groups;
-        // Multiply-adds of a thread, and what it moves, in vectors a term.
-        const double rounds = static_cast<double>(ceil_div(items, task.workers));
-        const double work = static_cast<double>(lanes / kW * part);
-        const double moved = static_cast<double>(kLeftCost * lanes / kW + kRightCost * part / taps);
-        const double cost = rounds * (work + moved);
-        if (least == 0 || cost < least) {
-          least = cost;
-          row_parts = ceil_div(panels, row_part);
-          part_panels = row_part;
-          col_parts = parts;
-          part_cols = part;
+    for (int wide = kRowVectors; wide > 0; wide /= 2) {
+      const int64_t all = row_panels(vectors, wide);
+      for (int64_t parts_of_rows = 1;; parts_of_rows *= 2) {
+        const int64_t row_part = ceil_div(all, parts_of_rows);
+        const int64_t lanes = at_most(row_part * wide, vectors) * kW;
+        int64_t fit = at_least(kPartialBytes / (lanes * depth * kSize), 1);
+        fit = at_most(fit, kBroadcastColumns);
+        if (task.tiles.columns > 0) fit = at_most(fit, task.tiles.columns);
+        const int64_t few = ceil_div(cols, fit);
+        for (int64_t wanted = few; wanted < few + task.workers; ++wanted) {
+          const int64_t part = columns_of_part(cols, taps, wanted, fit);
+          const int64_t parts = ceil_div(cols, part);
+          const int64_t items = ceil_div(all, row_part) * parts * problem.groups;
+          // Multiply-adds of a thread, and what it moves, in vectors a term.
+          const double rounds = static_cast<double>(ceil_div(items, task.workers));
+          const double work = static_cast<double>(lanes / kW * part) * (wide == 1 ? kOneVector : 1);
+          const double moved =
+              static_cast<double>(kLeftCost * lanes / kW + kRightCost * part / taps);
+          const double cost = rounds * (work + moved);
+          if (least == 0 || cost < least) {
+            least = cost;
+            width = wide;
+            panels = all;
+            row_parts = ceil_div(all, row_part);
+            part_panels = row_part;
+            col_parts = parts;
+            part_cols = part;
+          }
         }
+        if (row_part == 1) break;
       }
-      if (row_part == 1) break;
+      if (all >= task.workers) break;
     }
     channels = part_cols % taps == 0
                    ? part_cols / taps
@@ -161,6 +171,7 @@ struct BroadcastPlan {
   }
 
   static constexpr int64_t kLeftCost = 6, kRightCost = 1;
+  static constexpr double kOneVector = 1.1;  // a load for each multiply-add of a lone vector
 
   /// Whole channels where the parts have several.
   static int64_t columns_of_part(int64_t cols, int64_t taps, int64_t parts, int64_t fit) {

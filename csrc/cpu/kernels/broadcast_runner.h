@@ -49,7 +49,7 @@ class BroadcastRunner {
         const int64_t from = i * n / chunks, to = (i + 1) * n / chunks;
         const int64_t steps = runs.next(to - from, steps_, [](int64_t, int64_t, int64_t) {});
         for (int64_t p = first_panel_; p < last_panel_; ++p) {
-          const RowPanel panel = row_panel(plan_.vectors, p);
+          const RowPanel panel = plan_.panel(p);
           packer.pack(panel, done + from, to - from, left_);
           const bool last = done + to == task_.terms;
           if (fused_) {
@@ -118,7 +118,7 @@ class BroadcastRunner {
   }
   /// Partials of a panel's columns from `column` on.
   T* partials_of(const RowPanel& panel, int64_t column) const {
-    const int64_t before = panel.first - row_panel(plan_.vectors, first_panel_).first;
+    const int64_t before = panel.first - plan_.panel(first_panel_).first;
     return partials_ + (before * cols_ + column * panel.vectors) * kW * plan_.depth;
   }
 
