@@ -228,6 +228,20 @@ def test_one_disturbance_does_not_choose_the_threads(monkeypatch, disturbed, cho
     assert timing.threads == chosen
 
 
+@pytest.mark.parametrize(("first_samples", "chosen"), [(8, 2), (24, 1)])
+def test_a_lasting_disturbance_does_not_choose_the_threads(monkeypatch, first_samples, chosen):
+    """As above, while four contenders are looked at once each. Control: while they are, three times."""
+    seen = []
+
+    def sample(contender, threads, calls):
+        seen.append(threads)
+        return 1.8e-3 if threads == 1 else 2e-3 if len(seen) <= first_samples else 1e-3
+
+    monkeypatch.setattr("benchmarks.measure.sample", sample)
+    timings = measure([Contender({}, lambda: None)] * 4, (1, 2), 0)
+    assert [timing.threads for timing in timings] == [chosen] * 4
+
+
 # ---- the page ----------------------------------------------------------------------------------------
 
 
