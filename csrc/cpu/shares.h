@@ -10,6 +10,8 @@
 #include <memory>
 #include <mutex>
 
+#include "pieces.h"
+
 namespace fpdet::cpu {
 
 class Shares {
@@ -80,6 +82,17 @@ class Shares {
   int64_t threads_, grain_, most_;
   std::unique_ptr<Part[]> parts_;
   std::atomic<bool> stopped_{false};
+};
+
+/// What one of the threads is given.
+class SharedPieces final : public Pieces {
+ public:
+  SharedPieces(Shares& shares, int64_t thread) : shares_(shares), thread_(thread) {}
+  bool next(int64_t& begin, int64_t& end) override { return shares_.next(thread_, begin, end); }
+
+ private:
+  Shares& shares_;
+  int64_t thread_;
 };
 
 }  // namespace fpdet::cpu

@@ -56,15 +56,15 @@ class InterruptWatch {
 class WatchedPieces final : public cpu::Pieces {
  public:
   WatchedPieces(cpu::Shares& shares, int64_t thread, const InterruptWatch* watch)
-      : shares_(shares), thread_(thread), watch_(watch) {}
+      : shares_(shares), own_(shares, thread), watch_(watch) {}
   bool next(int64_t& begin, int64_t& end) override {
     if (watch_ != nullptr && watch_->raised()) shares_.stop();
-    return shares_.next(thread_, begin, end);
+    return own_.next(begin, end);
   }
 
  private:
   cpu::Shares& shares_;
-  int64_t thread_;
+  cpu::SharedPieces own_;
   const InterruptWatch* watch_;
 };
 

@@ -26,8 +26,9 @@ void run(const RandomWordsCall& call, [[maybe_unused]] const Tensor& where) {
 #endif
   cpu::for_each_piece(parallel_for, call.samples * call.elements, kGrain,
                       [&](int64_t begin, int64_t end) {
-                        for (int64_t i = begin; i < end; ++i)
+                        for (int64_t i = begin; i < end; ++i) {
                           write_random_words(call, call.draw, i);
+                        }
                       });
 }
 

@@ -59,22 +59,13 @@ inline void scattered(int64_t count, int64_t, const Body& body) {
 
 /// Three threads that share the items as torch's pool does.
 inline void three_threads(int64_t count, int64_t grain, const Body& body) {
-  class Own final : public fpdet::cpu::Pieces {
-   public:
-    Own(fpdet::cpu::Shares& shares, int64_t thread) : shares_(shares), thread_(thread) {}
-    bool next(int64_t& begin, int64_t& end) override { return shares_.next(thread_, begin, end); }
-
-   private:
-    fpdet::cpu::Shares& shares_;
-    int64_t thread_;
-  };
   fpdet::cpu::Shares shares(count, 3, grain, count);
   std::vector<std::thread> threads;
   std::exception_ptr errors[3];
   for (int64_t i = 0; i < 3; ++i) {
     threads.emplace_back([&, i] {
       try {
-        Own pieces(shares, i);
+        fpdet::cpu::SharedPieces pieces(shares, i);
         body(pieces);
       } catch (...) {
         errors[i] = std::current_exception();
