@@ -20,9 +20,13 @@ struct InstructionSet {
   void (*carried_sums)(const CarriedTask& task);
 };
 
-constexpr ContractionKernels kNoContraction{[](void*) { return false; },
-                                            [](void*) { return false; }, nullptr, nullptr,
-                                            [](int) -> const char* { return nullptr; }};
+const ContractionKernels kNoContraction{
+    [](void*) -> const ContractionKernels& { return kNoContraction; },
+    [](void*) { return false; },
+    [](void*) { return false; },
+    nullptr,
+    nullptr,
+    [](int) -> const char* { return nullptr; }};
 constexpr ElementwiseKernels kNoElementwise{nullptr, nullptr, nullptr};
 constexpr GatherKernels kNoGather{nullptr};
 

@@ -116,6 +116,10 @@ std::vector<Contraction> join(const ContractionCall& call, kernels::Task& task) 
   return parts;
 }
 
+const ContractionKernels& kernels_for(kernels::Task task) {
+  return contraction_kernels().best_for(&task);
+}
+
 int64_t multiply_adds(const ContractionCall& call) {
   int64_t sum = call.problem.outputs() * call.problem.terms.product();
   for (const Contraction& c : call.rest) sum += c.outputs() * c.terms.product();
@@ -123,7 +127,7 @@ int64_t multiply_adds(const ContractionCall& call) {
 }
 
 bool run(kernels::Task& task, const ContractionCall& call, const ParallelFor& parallel_for) {
-  const ContractionKernels& kernels = contraction_kernels();
+  const ContractionKernels& kernels = kernels_for(task);
   if (!kernels.plan(&task)) return false;
   if (task.items == 0) return true;
   raise_to(most_scratch, task.scratch_bytes);

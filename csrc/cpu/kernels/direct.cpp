@@ -77,6 +77,13 @@ bool suits(const Task& task) {
   return filled && terms <= (wide ? (has_taps ? 160 : 64) : has_taps ? 64 : 32);
 }
 
+/// Whether vectors of half the width would have fewer empty lanes.
+bool leaves_half_empty(const Task& task) {
+  const int64_t width = all_columns(Parts(task)).x[2];
+  const int64_t lanes = double_accumulator(task) ? kLanes<double> : kLanes<float>;
+  return ceil_div(width, lanes / 2) % 2 != 0;
+}
+
 template <class T>
 void plan_direct(Task& task) {
   task.row_tiles = ceil_div(task.rows, kDirectRows);
@@ -96,10 +103,11 @@ const Method kDirect{
     [](Task& task) { plan_for_accumulator(task, []<class T>(Task& t) { plan_direct<T>(t); }); },
     nullptr,
     run_items<DirectRunner>,
+    leaves_half_empty,
 };
 
 const Method kJoined{
-    "joined", covers_joined, suits, kDirect.plan, nullptr, kDirect.run,
+    "joined", covers_joined, suits, kDirect.plan, nullptr, kDirect.run, leaves_half_empty,
 };
 
 }  // namespace fpdet::inline FPDET_TARGET::kernels

@@ -18,6 +18,8 @@ struct Method {
   void (*pack_left)(const Task&, int64_t begin, int64_t end);
   /// The items that one thread is handed.
   void (*run)(const Task&, void* scratch, cpu::Pieces& items);
+  /// Vectors of half the width do it better; null: never.
+  bool (*suits_half)(const Task&) = nullptr;
 };
 
 extern const Method kAcrossSums;  ///< sums, lanes are outputs that lie side by side

@@ -11,6 +11,9 @@
 namespace fpdet::cpu {
 
 struct ContractionKernels {
+  /// These kernels, or those of half the vectors' width where these leave more lanes empty, or are
+  /// slower. Leaves the task's counts in no particular state.
+  const ContractionKernels& (*best_for)(void* task);
   bool (*covers)(void* task);  ///< some method gives the definition's bits; sets counts
   bool (*plan)(void* task);    ///< covers, then sets tiles and memory of the chosen method
   void (*pack_left)(const void* task, int64_t begin, int64_t end);  ///< of task.left_items
