@@ -70,10 +70,11 @@ struct WindowGeometry {
 
 /// Columns of a micro-tile: sizes differ by at most one.
 struct WindowTiles {
-  int64_t count, base, extra;
+  int64_t all, count, base, extra;
 
   explicit WindowTiles(int64_t columns)
-      : count(ceil_div(columns, kMaxRows)),
+      : all(columns),
+        count(ceil_div(columns, kMaxRows)),
         base(count > 0 ? columns / count : 0),
         extra(count > 0 ? columns % count : 0) {}
   int64_t columns(int64_t tile) const { return base + (tile < extra); }

@@ -13,14 +13,20 @@
 
 namespace fpdet::inline FPDET_TARGET::kernels {
 
+/// Where a term's operands are.
+struct WindowTerm {
+  int32_t right;  ///< what it adds to the places of the columns
+  int32_t left;   ///< elements
+};
+
 template <class T>
 struct WindowArguments {
-  const T* left;          ///< [term][kPanel]
-  const T* window;        ///< right operands
-  const int32_t* column;  ///< places of the columns in the window
-  const int32_t* term;    ///< what each term adds to them
-  T* stack;               ///< [level][column][kPanel]
-  int64_t level;          ///< elements from level to level
+  const T* left;           ///< [term][kPanel]
+  const T* window;         ///< right operands
+  const int32_t* column;   ///< places of the columns in the window
+  const WindowTerm* term;  ///< the terms that the columns meet
+  T* stack;                ///< [level][column][kPanel]
+  int64_t level;           ///< elements from level to level
   const Step* steps;
   int64_t step_count;
 };
@@ -28,11 +34,11 @@ struct WindowArguments {
 template <class T>
 using WindowMicro = void (*)(const WindowArguments<T>&);
 
-template <class T, int Columns>
+/// Columns that lie Hop apart in the window need one register for their places; Hop 0: anywhere.
+template <class T, int Columns, int Hop>
 __attribute__((noinline)) void window_micro(const WindowArguments<T>& a) {
   constexpr int kW = kLanes<T>, kVectors = kPanel<T> / kW;
-  const T* left = a.left;
-  const int32_t* term = a.term;
+  const WindowTerm* term = a.term;
   const T* column[Columns];
 #pragma GCC unroll 16
   for (int c = 0; c < Columns; ++c) column[c] = a.window + a.column[c];
@@ -49,18 +55,18 @@ __attribute__((noinline)) void window_micro(const WindowArguments<T>& a) {
         acc[c][v] = step->begins ? V<T>{} : load<T>(place(step->level, c, v));
       }
     }
-    for (const int32_t* last = term + step->count; term != last; ++term) {
-      const int64_t t = *term;
+    for (const WindowTerm* last = term + step->count; term != last; ++term) {
+      const int64_t t = term->right;
+      const T* left = a.left + term->left;
       V<T> b[kVectors];
 #pragma GCC unroll 2
       for (int v = 0; v < kVectors; ++v) b[v] = load<T>(left + v * kW);
 #pragma GCC unroll 16
       for (int c = 0; c < Columns; ++c) {
-        const V<T> x = broadcast<T>(column[c][t]);
+        const V<T> x = broadcast<T>(Hop == 0 ? column[c][t] : column[0][t + c * Hop]);
 #pragma GCC unroll 2
         for (int v = 0; v < kVectors; ++v) acc[c][v] = fma<T>(b[v], x, acc[c][v]);
       }
-      left += kPanel<T>;
     }
     int level = step->level;
     for (int f = 0; f < step->folds; ++f) {
@@ -79,13 +85,21 @@ __attribute__((noinline)) void window_micro(const WindowArguments<T>& a) {
   }
 }
 
-/// window_micro<T, columns>.
+/// Whether columns on a line of the window, `hop` apart, are better taken together: where their
+/// places are more than the registers.
+constexpr bool window_has_lines(int64_t hop) { return kMaxRows >= 14 && (hop == 1 || hop == 2); }
+
+/// window_micro<T, columns, hop>.
 template <class T, int Columns = kMaxRows>
-WindowMicro<T> find_window_micro(int columns) {
+WindowMicro<T> find_window_micro(int columns, int hop) {
   if constexpr (Columns > 1) {
-    if (columns != Columns) return find_window_micro<T, Columns - 1>(columns);
+    if (columns != Columns) return find_window_micro<T, Columns - 1>(columns, hop);
   }
-  return window_micro<T, Columns>;
+  if constexpr (window_has_lines(1)) {
+    if (hop == 1) return window_micro<T, Columns, 1>;
+    if (hop == 2) return window_micro<T, Columns, 2>;
+  }
+  return window_micro<T, Columns, 0>;
 }
 
 }  // namespace fpdet::inline FPDET_TARGET::kernels

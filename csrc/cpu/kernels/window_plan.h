@@ -6,7 +6,8 @@
 #include "pack.h"
 #include "plan.h"
 #include "step.h"
-#include "window_box.h"
+#include "window_classes.h"
+#include "window_micro.h"
 
 namespace fpdet::inline FPDET_TARGET::kernels {
 
@@ -42,7 +43,8 @@ inline int64_t window_stacks(const Task& task) {
 // Bytes of one thread's scratch, part by part, as the runner takes it.
 template <class T>
 struct WindowSizes {
-  int64_t window, left, stack, columns, sources, outputs, terms, rows, row_terms, steps, work;
+  int64_t window, left, stack, columns, slots, sources, outputs, terms, rows, row_terms, steps,
+      class_steps, work;
 
   explicit WindowSizes(const Task& task) {
     constexpr int64_t kSize = sizeof(T);
@@ -56,17 +58,20 @@ struct WindowSizes {
                    kPanel<T> * kSize);
     stack = aligned(window_stacks(task) * task.depth * cols * kPanel<T> * kSize);
     columns = aligned(cols * static_cast<int64_t>(sizeof(int32_t)));
+    slots = columns;
     sources = geometry.strips ? aligned(cols * static_cast<int64_t>(sizeof(int64_t))) : 0;
     outputs = aligned(cols * static_cast<int64_t>(sizeof(int64_t)));
-    terms = aligned(task.chunk * static_cast<int64_t>(sizeof(int32_t)));
+    const int64_t classes = window_classes(task.problem);
+    terms = aligned(classes * task.chunk * static_cast<int64_t>(sizeof(WindowTerm)));
     rows = aligned(kPanel<T> * PlaceList::kBytesPerEntry);
     row_terms = aligned(task.chunk * PlaceList::kBytesPerEntry);
     steps = aligned(task.chunk * static_cast<int64_t>(sizeof(Step)));
+    class_steps = aligned(classes * task.chunk * static_cast<int64_t>(sizeof(Step)));
     work = aligned(Packer<T, T>::work_bytes(task.chunk));
   }
   int64_t total() const {
-    return window + left + stack + columns + sources + outputs + terms + rows + row_terms + steps +
-           work;
+    return window + left + stack + columns + slots + sources + outputs + terms + rows + row_terms +
+           steps + class_steps + work;
   }
 };
 

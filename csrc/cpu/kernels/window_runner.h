@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT
 // Work items of the window method: a box of columns and a block of rows. Per chunk of terms, the
 // right operands that the box meets are copied once, +0 where they lie outside: each serves all its
-// taps from there. Left operands are packed panel by panel.
+// taps from there. Left operands are packed panel by panel. Columns leave out taps that lie outside
+// (window_classes.h), unless the result could show it.
 #pragma once
 
 #include "output.h"
 #include "run_steps.h"
+#include "window_classes.h"
 #include "window_filler.h"
 #include "window_micro.h"
 #include "window_plan.h"
@@ -27,16 +29,27 @@ class WindowRunner {
     left_ = carver.take<T>(sizes.left);
     stack_ = carver.take<T>(sizes.stack);
     columns_ = carver.take<int32_t>(sizes.columns);
+    slots_ = carver.take<int32_t>(sizes.slots);
     sources_ = carver.take<int64_t>(sizes.sources);
     outputs_ = carver.take<int64_t>(sizes.outputs);
-    terms_ = carver.take<int32_t>(sizes.terms);
+    terms_ = carver.take<WindowTerm>(sizes.terms);
     rows_.place(carver.take(sizes.rows), kPanel<T>);
     row_terms_.place(carver.take(sizes.row_terms), task.chunk);
     steps_ = carver.take<Step>(sizes.steps);
+    class_steps_ = carver.take<Step>(sizes.class_steps);
     work_ = carver.take(sizes.work);
   }
 
   void run(int64_t item) {
+    if (sum(item)) return;
+    skips_ = false;
+    packed_ = -1;
+    sum(item);
+  }
+
+ private:
+  /// False: what was left out may have changed the result.
+  bool sum(int64_t item) {
     const Contraction& problem = task_.problem;
     set_box(item % task_.col_tiles);
     const int64_t block = item / task_.col_tiles % task_.row_blocks;
@@ -45,7 +58,10 @@ class WindowRunner {
     panels_ = at_most(task_.block_tiles, task_.row_tiles - first_panel_);
     cols_ = box_.size.product();
     layout_ = WindowLayout(geometry_, box_.size, window_channels(task_, geometry_.taps), sizeof(T));
+    classes_.set(problem, box_, WindowLines(geometry_, layout_),
+                 skips_ && window_classes(problem) > 1);
     list_columns();
+    listed_ = -1;
 
     if (task_.terms == 0) {
       for (int64_t p = 0; p < panels_; ++p) {
@@ -68,19 +84,24 @@ class WindowRunner {
         writer.finish();
         packer.lists_changed();
       }
-      list_terms(done);
+      fill_window(done);
+      list_terms(done % geometry_.taps);
+      list_steps(steps);
       for (int64_t p = 0; p < panels_; ++p) {
         T* left = keeps_left_ ? left_ + (p * task_.terms + done) * kPanel<T> : left_;
         if (!packed) pack_panel(packer, p, left);
+        if (!packed && classes_.skip && !all_finite(left)) return false;
         multiply(p, left, steps, {!packed && p + 1 < panels_, walk.done()});
-        if (walk.done()) finish(p);
+        if (!walk.done()) continue;
+        if (doubtful(p)) return false;
+        finish(p);
       }
       done += count_;
     }
     packed_ = item / task_.col_tiles;
+    return true;
   }
 
- private:
   int64_t panel_stack() const { return task_.depth * cols_ * kPanel<T>; }
 
   /// One panel after another takes the same stack where a single chunk has all terms.
@@ -97,50 +118,169 @@ class WindowRunner {
     }
   }
 
-  /// Places of the columns in the window and in the output.
-  void list_columns() {
-    const Output& out = task_.problem.out;
-    int64_t i = 0;
-    for (Digits d{{0, 0, 0, 0}}; i < cols_; ++i) {
-      int64_t place = d.d[0] * layout_.sample;
-      Digits column;
-      for (int k = 0; k < kDigits; ++k) column.d[k] = box_.first.d[k] + d.d[k];
-      for (int a = 0; a < kAxes; ++a) {
-        place += d.d[a + 1] * geometry_.axis[a].by_column * layout_.axis[a];
-      }
-      columns_[i] = static_cast<int32_t>(place);
-      if (geometry_.strips) sources_[i] = task_.problem.right.outer.offset.dot(column);
-      outputs_[i] = out.offset(group_, Digits{{0, 0, 0, 0}}, column);
-      box_.size.advance(d);
+  /// Lines of neighbouring columns, f(digits of the first, how many).
+  template <class F>
+  static void for_each_line(const Box& box, F&& f) {
+    Digits lines = box.size, d{{0, 0, 0, 0}};
+    lines.d[kDigits - 1] = 1;
+    for (int64_t i = lines.product(); i > 0; --i) {
+      Digits first;
+      for (int k = 0; k < kDigits; ++k) first.d[k] = box.first.d[k] + d.d[k];
+      f(first, box.size.d[kDigits - 1]);
+      lines.advance(d);
     }
-    if (!geometry_.strips) return;
+  }
+
+  /// Places of the columns in the output and, class by class, in the window.
+  void list_columns() {
+    constexpr int kLast = kDigits - 1;
+    const Output& out = task_.problem.out;
+    const Weights& right = task_.problem.right.outer.offset;
+    int64_t column = 0;
+    for_each_line(box_, [&](const Digits& first, int64_t count) {
+      const int64_t place = out.offset(group_, Digits{{0, 0, 0, 0}}, first), hop = out.col.w[kLast];
+      const int64_t source = right.dot(first);
+      for (int64_t i = 0; i < count; ++i) outputs_[column + i] = place + i * hop;
+      for (int64_t i = 0; geometry_.strips && i < count; ++i) {
+        sources_[column + i] = source + i * right.w[kLast];
+      }
+      column += count;
+    });
+    if (geometry_.strips) {
+      list_strips();
+      return;
+    }
+    Weights places{{layout_.sample, 0, 0, 0}}, numbers;
+    int64_t size = 1;
+    for (int k = kLast; k >= 0; --k) {
+      if (k > 0) places.w[k] = geometry_.axis[k - 1].by_column * layout_.axis[k - 1];
+      numbers.w[k] = size;
+      size *= box_.size.d[k];
+    }
+    int32_t slot = 0;
+    for (int n = 0; n < classes_.count; ++n) {
+      for_each_line(classes_.of[n].digits, [&](const Digits& first, int64_t count) {
+        const auto place = static_cast<int32_t>(places.dot(first));
+        const auto hop = static_cast<int32_t>(places.w[kLast]),
+                   length = static_cast<int32_t>(count);
+        int32_t* slots = slots_ + numbers.dot(first);
+        for (int32_t i = 0; i < length; ++i) {
+          columns_[slot + i] = place + i * hop;
+          slots[i] = slot + i;
+        }
+        slot += length;
+      });
+    }
+  }
+
+  void list_strips() {
     const WindowTiles tiles(cols_);
-    i = 0;
+    int64_t column = 0;
     for (int64_t tile = 0; tile < tiles.count; ++tile) {
-      for (int64_t j = 0; j < tiles.columns(tile); ++j) {
-        columns_[i++] = static_cast<int32_t>(tile * layout_.strip + j);
+      for (int64_t j = 0; j < tiles.columns(tile); ++j, ++column) {
+        columns_[column] = static_cast<int32_t>(tile * layout_.strip + j);
+        slots_[column] = static_cast<int32_t>(column);
       }
     }
   }
 
-  /// Places of terms first, first + 1, ... in the window, and the window's content.
-  void list_terms(int64_t first) {
+  /// What the box meets in terms first, first + 1, ...
+  void fill_window(int64_t first) {
     const Digits& radix = task_.problem.terms;
-    Digits d = radix.decode(first);
-    const int64_t channel = d.d[0];
-    for (int64_t i = 0; i < count_; ++i) {
-      int64_t place = (d.d[0] - channel) * layout_.channel;
-      for (int a = 0; a < kAxes; ++a) {
-        const WindowAxis& axis = geometry_.axis[a];
-        const int64_t grains = axis.by_term * d.d[a + 1] + (axis.by_term < 0 ? axis.reach : 0);
-        place += grains * layout_.axis[a];
-      }
-      terms_[i] = static_cast<int32_t>(place);
-      radix.advance(d);
-    }
+    const int64_t channel = first / geometry_.taps;
     const int64_t channels = radix.decode(first + count_ - 1).d[0] - channel + 1;
     const WindowFiller<T, S> filler{task_, geometry_, layout_, box_, sources_, window_};
     filler.fill(group_, channel, channels, first == 0);
+  }
+
+  /// Places of the chunk's terms, for each class those that it meets; the first one's taps are
+  /// number `tap`. Chunks of whole channels have the same lists.
+  void list_terms(int64_t tap) {
+    if (listed_ == count_ && listed_tap_ == tap) return;
+    listed_ = count_;
+    listed_tap_ = tap;
+    const Digits& radix = task_.problem.terms;
+    int64_t hop[kAxes], start = 0;
+    for (int a = 0; a < kAxes; ++a) {
+      const WindowAxis& axis = geometry_.axis[a];
+      hop[a] = axis.by_term * layout_.axis[a];
+      if (axis.by_term < 0) start += axis.reach * layout_.axis[a];
+    }
+    for (int n = 0; n < classes_.count; ++n) {
+      const TapRange(&taps)[kAxes] = classes_.of[n].taps;
+      WindowTerm* terms = terms_of(n);
+      int64_t listed = 0;
+      for (int64_t c = 0, channel = -tap; channel < count_; ++c, channel += geometry_.taps) {
+        for (int64_t i = taps[0].from; i < taps[0].to; ++i) {
+          for (int64_t j = taps[1].from; j < taps[1].to; ++j) {
+            const int64_t row = channel + (i * radix.d[2] + j) * radix.d[3];
+            const int64_t place = start + c * layout_.channel + i * hop[0] + j * hop[1];
+            for (int64_t k = taps[2].from; k < taps[2].to; ++k) {
+              if (row + k < 0 || row + k >= count_) continue;
+              terms[listed].right = static_cast<int32_t>(place + k * hop[2]);
+              terms[listed++].left = static_cast<int32_t>((row + k) * kPanel<T>);
+            }
+          }
+        }
+      }
+      listed_terms_[n] = listed;
+    }
+  }
+
+  /// The chunk's steps, for each class of as many terms as it meets.
+  void list_steps(int64_t steps) {
+    for (int n = 0; n < classes_.count; ++n) {
+      const WindowTerm *term = terms_of(n), *last = term + listed_terms_[n];
+      Step* step = steps_of(n);
+      int64_t end = 0;
+      for (int64_t i = 0; i < steps; ++i) {
+        end += steps_[i].count * kPanel<T>;
+        const WindowTerm* from = term;
+        while (term != last && term->left < end) ++term;
+        step[i] = steps_[i];
+        step[i].count = static_cast<int32_t>(term - from);
+      }
+    }
+  }
+  WindowTerm* terms_of(int n) const { return terms_ + n * task_.chunk; }
+  Step* steps_of(int n) const { return class_steps_ + n * task_.chunk; }
+
+  /// Whether the chunk's left operands of a panel are neither infinite nor NaN.
+  bool all_finite(const T* left) const {
+    V<T> zeros{}, other{};
+    for (int64_t i = 0; i < count_ * kPanel<T>; i += kPanel<T>) {
+      zeros = fma<T>(load<T>(left + i), V<T>{}, zeros);
+      other = fma<T>(load<T>(left + i + kLanes<T>), V<T>{}, other);
+    }
+    zeros = zeros + other;
+    const I<T> equal = zeros == zeros;
+    bool all = true;
+    for (int l = 0; l < kLanes<T>; ++l) all = all && equal[l] != 0;
+    return all;
+  }
+
+  /// Whether a sum of a panel is a zero of a sign that terms left out may have changed.
+  bool doubtful(int64_t panel) const {
+    const V<T> zero{}, doubt = task_.arithmetic.rounding == Rounding::Downward ? zero : -zero;
+    const int64_t first = (first_panel_ + panel) * kPanel<T>;
+    const int64_t count = at_most(kPanel<T>, task_.rows - first);
+    I<T> found{};
+    for (int n = 0; n < classes_.count; ++n) {
+      const WindowClass& one = classes_.of[n];
+      if (!one.skips) continue;
+      for (int64_t r = 0; r < count; r += kLanes<T>) {
+        I<T> row{}, mine{};
+        for (int l = 0; l < kLanes<T>; ++l) row[l] = r + l < count;
+        const T* sum = stack_of(panel) + one.first * kPanel<T> + r;
+        for (int64_t c = 0; c < one.columns; ++c) {
+          mine |= reinterpret<I<T>>(load<T>(sum + c * kPanel<T>)) == reinterpret<I<T>>(doubt);
+        }
+        found |= mine & -row;
+      }
+    }
+    bool any = false;
+    for (int l = 0; l < kLanes<T>; ++l) any = any || found[l] != 0;
+    return any;
   }
 
   void pack_panel(Packer<T, S>& packer, int64_t panel, T* left) {
@@ -222,21 +362,30 @@ class WindowRunner {
     WindowArguments<T> a;
     a.left = left;
     a.window = window_;
-    a.term = terms_;
     a.level = cols_ * kPanel<T>;
-    a.steps = steps_;
     a.step_count = steps;
-    const WindowTiles tiles(cols_);
-    const WindowMicro<T> larger = find_window_micro<T>(static_cast<int>(tiles.columns(0)));
-    const WindowMicro<T> smaller = find_window_micro<T>(static_cast<int>(tiles.base));
+    int64_t all = 0;
+    for (int n = 0; n < classes_.count; ++n) all += classes_.of[n].tiles.count();
     const auto run_tiles = [&](auto&& ahead) {
-      int64_t column = 0;
-      for (int64_t i = 0; i < tiles.count; ++i) {
-        ahead(column);
-        a.column = columns_ + column;
-        a.stack = stack_of(panel) + column * kPanel<T>;
-        (i < tiles.extra ? larger : smaller)(a);
-        column += tiles.columns(i);
+      for (int n = 0; n < classes_.count; ++n) {
+        const WindowClass& one = classes_.of[n];
+        const ClassTiles& tiles = one.tiles;
+        const auto micro = [&](int64_t columns) {
+          return find_window_micro<T>(static_cast<int>(columns), tiles.hop);
+        };
+        const WindowMicro<T> larger = micro(tiles.line.columns(0)),
+                             smaller = micro(tiles.line.base);
+        a.term = terms_of(n);
+        a.steps = steps_of(n);
+        int64_t column = one.first;
+        for (int64_t i = 0; i < tiles.count(); ++i) {
+          const int64_t of_line = i % tiles.line.count;
+          ahead(column);
+          a.column = columns_ + column;
+          a.stack = stack_of(panel) + column * kPanel<T>;
+          (of_line < tiles.line.extra ? larger : smaller)(a);
+          column += tiles.line.columns(of_line);
+        }
       }
     };
     const auto run_to_output = [&](auto&& ahead) {
@@ -258,7 +407,7 @@ class WindowRunner {
       });
     };
     if (wanted.left) {
-      Ahead ahead(*this, panel + 1, tiles.count);
+      Ahead ahead(*this, panel + 1, all);
       run_to_output([&] { ahead.next(); });
     } else {
       run_to_output([] {});
@@ -287,11 +436,12 @@ class WindowRunner {
       for (int64_t c = 0; c < cols_; ++c) {
         if constexpr (__is_same(T, S)) {
           if (count == kPanel<T>) {
-            std::memcpy(data + outputs_[c] + row[0], stack + c * kPanel<T>, kPanel<T> * sizeof(T));
+            std::memcpy(data + outputs_[c] + row[0], stack + slots_[c] * kPanel<T>,
+                        kPanel<T> * sizeof(T));
             continue;
           }
         }
-        put(stack + c * kPanel<T>, count, data + outputs_[c], row, true);
+        put(stack + slots_[c] * kPanel<T>, count, data + outputs_[c], row, true);
       }
       return;
     }
@@ -308,7 +458,7 @@ class WindowRunner {
       for (int64_t r = 0; r < count; r += kLanes<T>) {
         V<T> v[kLanes<T>];
         for (int64_t l = 0; l < kLanes<T>; ++l) {
-          v[l] = l < n ? load<T>(stack + (c + l) * kPanel<T> + r) : V<T>{};
+          v[l] = l < n ? load<T>(stack + slots_[c + l] * kPanel<T> + r) : V<T>{};
         }
         transpose<T>(v);
         for (int64_t l = 0; l < at_most(count - r, kLanes<T>); ++l) {
@@ -343,13 +493,13 @@ class WindowRunner {
                       const int64_t* row) const {
     constexpr int64_t kW = kLanes<T>;
     T* data = static_cast<T*>(task_.out) + outputs_[first];
-    stack += first * kPanel<T>;
     for (int64_t i = 0; i < n; i += kW) {
       const int64_t c = at_most(i, n - kW);
       for (int64_t r = 0; r < count; r += kW) {
         V<T> v[kW];
 #pragma GCC unroll 16
-        for (int64_t l = 0; l < kW; ++l) v[l] = load<T>(stack + (c + l) * kPanel<T> + r);
+        for (int64_t l = 0; l < kW; ++l)
+          v[l] = load<T>(stack + slots_[first + c + l] * kPanel<T> + r);
         transpose<T>(v);
         if (count - r >= kW) {
 #pragma GCC unroll 16
@@ -379,17 +529,22 @@ class WindowRunner {
   Box box_;
   T* window_;
   T* left_;   ///< [panel][term][kPanel] of a block where it is kept, one panel's chunk else
-  T* stack_;  ///< [panel, or none of them][level][column][kPanel]
-  int32_t* columns_;
+  T* stack_;  ///< [panel, or none of them][level][slot][kPanel]
+  WindowClasses classes_;
+  int64_t listed_terms_[kWindowClasses];
+  int32_t* columns_;  ///< places in the window, slot by slot
+  int32_t* slots_;    ///< of the columns: a class has neighbouring ones
   int64_t* sources_;  ///< of the columns in the operand, where the window has strips
   int64_t* outputs_;
-  int32_t* terms_;
+  WindowTerm* terms_;  ///< [class][term]
   PlaceList rows_, row_terms_;
-  Step* steps_;
+  Step *steps_, *class_steps_;
   char* work_;
   bool keeps_left_;
-  int64_t packed_ = -1;  ///< block whose left operands are kept
-  int64_t count_ = 0;    ///< terms of the chunk
+  bool skips_ = true;                     ///< leaves out terms
+  int64_t packed_ = -1;                   ///< block whose left operands are kept
+  int64_t listed_ = -1, listed_tap_ = 0;  ///< the terms that are listed
+  int64_t count_ = 0;                     ///< terms of the chunk
   int64_t group_ = 0, first_panel_ = 0, panels_ = 0, cols_ = 0;
 };
 
