@@ -154,6 +154,18 @@ Tensor output_pass(const Tensor& input, const Tensor& weight, const std::optiona
   return result;
 }
 
+/// Parts whose outputs no tap reaches, as with strides longer than the kernel, are sums of no
+/// terms, +0: the result is made so and they are dropped, as long as others are left.
+void zero_what_has_no_terms(std::vector<Contraction>& parts, Tensor result) {
+  const auto has_terms = [](const Contraction& c) {
+    return c.terms.product() > 0 && c.outputs() > 0;
+  };
+  const auto kept = std::stable_partition(parts.begin(), parts.end(), has_terms);
+  if (kept == parts.begin() || kept == parts.end()) return;
+  parts.erase(kept, parts.end());
+  zero_(result);
+}
+
 Tensor input_pass(const Tensor& grad_output, const Tensor& weight,
                   const std::optional<Tensor>& bias, const Attributes& attributes, Ints input_size,
                   const std::string& arithmetic, const Drawn& drawn) {
@@ -171,11 +183,14 @@ Tensor input_pass(const Tensor& grad_output, const Tensor& weight,
     return grad_input_contraction(shape, strides_of(grad_output), strides_of(weight),
                                   strides_of(result), residue);
   };
-  auto call = call_for(problem(0), arithmetic_from(arithmetic), drawn.draw, drawn.pass_tag,
-                       drawn.batch_offset, scalar, &result);
-  for (int64_t residue = 1; residue < grad_input_residues(shape); ++residue) {
-    call.rest.push_back(problem(residue));
+  std::vector<Contraction> parts;
+  for (int64_t residue = 0; residue < grad_input_residues(shape); ++residue) {
+    parts.push_back(problem(residue));
   }
+  if (!bias.has_value() && !result.is_cuda()) zero_what_has_no_terms(parts, result);
+  auto call = call_for(parts[0], arithmetic_from(arithmetic), drawn.draw, drawn.pass_tag,
+                       drawn.batch_offset, scalar, &result);
+  call.rest.assign(parts.begin() + 1, parts.end());
   set_bias(call, bias, grad_output, in_channels);
   call.left = weight.const_data_ptr();
   call.right = grad_output.const_data_ptr();
