@@ -30,7 +30,8 @@ template <class T, class S>
   int64_t i = begin;
   if (b != nullptr) {
     // Three streams in, two of them out again: asked for ahead, more of them are on their way.
-    for (; i + kAhead + 2 * N <= end; i += 2 * N) {
+    // Processors with vectors of 64 bytes see that by themselves, and are slowed down.
+    for (; kVectorBytes < 64 && i + kAhead + 2 * N <= end; i += 2 * N) {
       __builtin_prefetch(p + i + kAhead, 1, 3);
       __builtin_prefetch(g + i + kAhead, 0, 3);
       __builtin_prefetch(b + i + kAhead, 1, 3);
