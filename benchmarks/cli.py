@@ -104,6 +104,9 @@ def _page_parser():
     parser.add_argument(
         "run", metavar="RUN", nargs="?", help="run folder, unfinished or not (default: the result committed last)"
     )
+    parser.add_argument(
+        "--beside", metavar="NAME", help="keep RUN as one elsewhere, whose bars the page shows besides the result's"
+    )
     return parser
 
 
@@ -229,12 +232,14 @@ def _control(given, console):
 
 
 def _page(given, console):
-    return _write_page(record.read(given.run) if given.run else None, console)
+    if given.beside and not given.run:
+        raise record.RecordError("--beside: expected a RUN to keep, got none")
+    return _write_page(record.read(given.run) if given.run else None, console, beside=given.beside)
 
 
-def _write_page(finished, console, outcome=None):
+def _write_page(finished, console, outcome=None, beside=None):
     from benchmarks import page
 
-    for path in page.write(ROOT, finished, outcome):
+    for path in page.write(ROOT, finished, outcome, beside):
         console.print(str(path))
     return 0

@@ -1,4 +1,8 @@
-"""docs/performance.md and docs/img/performance-*.png, made of benchmarks/results/cpu.json and control.json."""
+"""docs/performance.md and docs/img/performance-*.png, made of records in benchmarks/results.
+
+cpu.json is the run that the page is about, cpu-NAME.json are runs elsewhere whose bars stand beside, control.json is
+what control.py found.
+"""
 
 import json
 
@@ -15,25 +19,26 @@ from benchmarks.report import (
     scratch_words,
 )
 
-RESULT = "benchmarks/results/cpu.json"
-CONTROL = "benchmarks/results/control.json"
+RESULTS = "benchmarks/results"
+RESULT = f"{RESULTS}/cpu.json"
+CONTROL = f"{RESULTS}/control.json"
 PAGE = "docs/performance.md"
 PICTURES = "docs/img"
 
 
-def write(root, finished=None, control=None):
+def write(root, finished=None, control=None, beside=None):
     """Keep a run and an outcome of control.py as the committed results (None: those that are there) and write the page.
 
-    Returns the paths of page and pictures."""
-    (root / RESULT).parent.mkdir(exist_ok=True)
+    With a name for `beside`, the run is kept as one of those elsewhere. Returns the paths of page and pictures."""
+    (root / RESULTS).mkdir(exist_ok=True)
     if finished is not None:
-        record.write(root / RESULT, finished)
+        record.write(root / (f"{RESULTS}/cpu-{beside}.json" if beside else RESULT), finished)
     if control is not None:
         (root / CONTROL).write_text(json.dumps(control, indent=1) + "\n")
-    finished, control = results(root)
+    finished, control, elsewhere = results(root)
     paths = [root / PAGE]
     pictures = draw(finished, rows.rows(finished))
-    paths[0].write_text(markdown(finished, control))
+    paths[0].write_text(markdown(finished, control, elsewhere))
     for name, png in pictures.items():
         paths.append(root / PICTURES / f"performance-{name}.png")
         paths[-1].write_bytes(png)
@@ -41,12 +46,15 @@ def write(root, finished=None, control=None):
 
 
 def results(root):
-    """The committed run, and the outcome of control.py or None."""
+    """The committed run, the outcome of control.py or None, and the runs elsewhere by name."""
     control = root / CONTROL
-    return record.read(root / RESULT), json.loads(control.read_text()) if control.exists() else None
+    elsewhere = {
+        path.stem.removeprefix("cpu-"): record.read(path) for path in sorted((root / RESULTS).glob("cpu-*.json"))
+    }
+    return record.read(root / RESULT), json.loads(control.read_text()) if control.exists() else None, elsewhere
 
 
-def markdown(finished, control=None):
+def markdown(finished, control=None, elsewhere=None):
     """The page."""
     found = rows.rows(finished)
     lines = bar_lines(finished)
@@ -67,7 +75,7 @@ What a choice of rounding and order costs on one machine. `make bench` measures 
 {reached} of {len(lines)} are reached. {_extent(finished)}
 
 {_table(BAR_HEADINGS, map(bar_cells, lines))}
-
+{_elsewhere(elsewhere or {})}
 ## Plots
 
 {pictures}
@@ -80,6 +88,30 @@ Times torch's speed.
 
 {scratch_words(found)}
 {_notes(found)}{_control(control)}"""
+
+
+def _elsewhere(runs):
+    """The bars of other runs, side by side."""
+    if not runs:
+        return ""
+    machines, bars = [], {}
+    for name, finished in runs.items():
+        lines, machine = bar_lines(finished), finished["machine"]
+        reached = f"{sum(line.reached for line in lines)} of {len(lines)}"
+        torch = ", ".join([machine["torch_capability"], *(f"{k}={v}" for k, v in machine["torch_environment"].items())])
+        words = f"{machine['instruction_set']} (torch: {torch})"
+        machines.append((name, machine["processor"], words, machine["commit"][:12], reached))
+        for line in lines:
+            what, against, bar, measured, _, _ = bar_cells(line)
+            bars.setdefault((what, against, bar), {})[name] = measured + ("" if line.reached else " (short)")
+    cells = [(*bar, *(found.get(name, "") for name in runs)) for bar, found in bars.items()]
+    return f"""
+### Elsewhere
+
+{_table(("run", "processor", "instruction set", "commit", "bars reached"), machines)}
+
+{_table(("", "against", "bar", *runs), cells)}
+"""
 
 
 def _control(outcome):

@@ -85,26 +85,43 @@ struct WindowFiller {
     };
     const int64_t next = right.term.offset.w[0] *
                          ceil_div(kWindowAhead, layout.channel * static_cast<int64_t>(sizeof(T)));
-    // What lies outside the operand is the same for every chunk of the box.
+    // What lies outside the operand is the same for every chunk of the box. What is written beyond
+    // a row shorter than a vector is zeros: outside, or written later.
     if (begins && !whole) std::memset(window, 0, layout.elements * sizeof(T));
-    for (int64_t c = 0; c < channels; ++c) {
-      for (int64_t n = 0; n < samples; ++n) {
-        const S* from = data + c * right.term.offset.w[0] + n * right.outer.offset.w[0];
-        T* to = window + c * layout.channel + n * layout.sample;
-        if (joined) {
-          ask_for(from + next, layout.sample);
-          copy_row(from, 1, layout.sample, to);
-          continue;
-        }
-        for (int64_t i = in[0].from; i < in[0].to; ++i) {
-          for (int64_t j = in[1].from; j < in[1].to; ++j) {
-            const S* row = from + i * hop[0] + j * hop[1] + in[2].from * hop[2];
-            if (hop[2] == 1) ask_for(row + next, in[2].to - in[2].from);
-            copy_row(row, hop[2], in[2].to - in[2].from,
-                     to + i * layout.axis[0] + j * layout.axis[1] + in[2].from);
-          }
+    const auto copy_channels = [&](auto&& copy_sample) __attribute__((always_inline)) {
+      for (int64_t c = 0; c < channels; ++c) {
+        for (int64_t n = 0; n < samples; ++n) {
+          copy_sample(data + c * right.term.offset.w[0] + n * right.outer.offset.w[0],
+                      window + c * layout.channel + n * layout.sample);
         }
       }
+    };
+    if (joined) {
+      copy_channels([&](const S* from, T* to) {
+        ask_for(from + next, layout.sample);
+        copy_elements<T>(from, 1, layout.sample, to);
+      });
+      return;
+    }
+    const int64_t count = in[2].to - in[2].from;
+    const auto copy_rows = [&](int64_t step) __attribute__((always_inline)) {
+      copy_channels([&](const S* from, T* to) __attribute__((always_inline)) {
+        for (int64_t i = in[0].from; i < in[0].to; ++i) {
+          for (int64_t j = in[1].from; j < in[1].to; ++j) {
+            const S* row = from + i * hop[0] + j * hop[1] + in[2].from * step;
+            if (step == 1) ask_for(row + next, count);
+            copy_elements<T>(row, step, count,
+                             to + i * layout.axis[0] + j * layout.axis[1] + in[2].from);
+          }
+        }
+      });
+    };
+    if (hop[2] == 1) {
+      copy_rows(1);
+    } else if (hop[2] == 2) {
+      copy_rows(2);
+    } else {
+      copy_rows(hop[2]);
     }
   }
 
@@ -159,16 +176,6 @@ struct WindowFiller {
       std::memcpy(to, from, static_cast<size_t>(n) * sizeof(T));
     } else {
       for (int64_t i = 0; i < n; ++i) to[i] = to_accumulator<T>(from[i]);
-    }
-  }
-  /// What it writes beyond a row shorter than a vector is zeros: outside, or written later.
-  static void copy_row(const S* from, int64_t hop, int64_t n, T* to) {
-    if (hop == 1) {
-      copy_elements<T>(from, 1, n, to);
-    } else if (hop == 2) {
-      copy_elements<T>(from, 2, n, to);
-    } else {
-      copy_elements<T>(from, hop, n, to);
     }
   }
 };
