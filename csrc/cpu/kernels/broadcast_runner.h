@@ -193,18 +193,37 @@ class BroadcastRunner {
   void finish_rows(const RowPanel& panel, const Tile& t) const {
     S* data = output_of(t.first);
     int64_t offsets[kMostColumns];
-    for (int c = 0; c < t.columns; ++c) offsets[c] = output_of(t.first + c) - data;
+    bool neighbours = t.columns < kW;
+    for (int c = 0; c < t.columns; ++c) {
+      offsets[c] = output_of(t.first + c) - data;
+      neighbours = neighbours && offsets[c] == c;
+    }
     const T* from = partials_of(panel, t.first);
-    for (int v = 0; v < panel.vectors; ++v) {
+    for (int v = 0; v < panel.vectors; ++v, from += kW) {
       const int64_t row = (panel.first + v) * kW;
-      const int64_t rows = at_most(plan_.rows - row, kW);
+      const int64_t rows = at_most(plan_.rows - row, kW), step = plan_.problem.out.row.w[0];
+      const int64_t pitch = panel.vectors * kW;
+      if constexpr (__is_same(T, S)) {
+        if (neighbours) {
+          finish_block(from, pitch, t.columns, data + row * step, step, rows);
+          continue;
+        }
+      }
       for (int64_t r = 0; r < rows; ++r) {
         T line[kMostColumns];
-        for (int c = 0; c < t.columns; ++c) line[c] = from[(c * panel.vectors + v) * kW + r];
-        convert<T, S>(task_, line, t.columns, data + (row + r) * plan_.problem.out.row.w[0],
-                      offsets);
+        for (int c = 0; c < t.columns; ++c) line[c] = from[c * pitch + r];
+        convert<T, S>(task_, line, t.columns, data + (row + r) * step, offsets);
       }
     }
+  }
+
+  /// A vector of each column becomes rows of neighbours.
+  static void finish_block(const T* from, int64_t pitch, int columns, T* to, int64_t step,
+                           int64_t rows) {
+    V<T> block[kW];
+    for (int c = 0; c < kW; ++c) block[c] = c < columns ? load<T>(from + c * pitch) : V<T>{};
+    transpose<T>(block);
+    for (int64_t r = 0; r < rows; ++r) store_first<T>(to + r * step, block[r], columns);
   }
 
   static constexpr int kMostColumns = 10;
