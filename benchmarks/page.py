@@ -102,15 +102,15 @@ def _elsewhere(runs):
         words = f"{machine['instruction_set']} (torch: {torch})"
         machines.append((name, machine["processor"], words, machine["commit"][:12], reached))
         for line in lines:
-            what, against, bar, measured, _, _ = bar_cells(line)
-            bars.setdefault((what, against, bar), {})[name] = measured + ("" if line.reached else " (short)")
+            what, _, bar, measured, _, _ = bar_cells(line)
+            bars.setdefault((what, bar), {})[name] = measured + ("" if line.reached else " (short)")
     cells = [(*bar, *(found.get(name, "") for name in runs)) for bar, found in bars.items()]
     return f"""
 ### Elsewhere
 
 {_table(("run", "processor", "instruction set", "commit", "bars reached"), machines)}
 
-{_table(("", "against", "bar", *runs), cells)}
+{_table(("", "bar", *runs), cells)}
 """
 
 
