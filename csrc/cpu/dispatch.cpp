@@ -18,15 +18,15 @@ struct InstructionSet {
   AdamKernel adam;
   int64_t (*fma_loop)(int64_t steps, float* sum);
   void (*carried_sums)(const CarriedTask& task);
+  const ContractionKernels& (*half)() = nullptr;  ///< of half the vectors' width, where built
 };
 
-const ContractionKernels kNoContraction{
-    [](void*) -> const ContractionKernels& { return kNoContraction; },
-    [](void*) { return false; },
-    [](void*) { return false; },
-    nullptr,
-    nullptr,
-    [](int) -> const char* { return nullptr; }};
+constexpr ContractionKernels kNoContraction{[](void*) { return false; },
+                                            [](void*) { return false; },
+                                            nullptr,
+                                            nullptr,
+                                            [](int) -> const char* { return nullptr; },
+                                            [](void*) { return false; }};
 constexpr ElementwiseKernels kNoElementwise{nullptr, nullptr, nullptr};
 constexpr GatherKernels kNoGather{nullptr};
 
@@ -42,7 +42,11 @@ const InstructionSet kSets[] = {
      },
      avx512::kernels::contraction_kernels, avx512::kernels::elementwise_kernels,
      avx512::kernels::gather_kernels, avx512::kernels::unary, avx512::kernels::adam,
-     avx512::kernels::fma_loop, avx512::kernels::carried_sums},
+     avx512::kernels::fma_loop, avx512::kernels::carried_sums,
+#if defined(FPDET_HAS_AVX2)
+     avx2::kernels::contraction_kernels
+#endif
+    },
 #endif
 #if defined(FPDET_HAS_AVX2)
     {"avx2",
@@ -114,6 +118,11 @@ void set_instruction_set(const std::string& name) {
 }
 
 const ContractionKernels& contraction_kernels() { return current().contraction(); }
+const ContractionKernels& contraction_kernels_for(void* task) {
+  const InstructionSet& set = current();
+  const ContractionKernels& own = set.contraction();
+  return set.half != nullptr && own.suits_half(task) ? set.half() : own;
+}
 const ElementwiseKernels& elementwise_kernels() { return current().elementwise(); }
 UnaryKernel unary_kernel() { return current().unary; }
 AdamKernel adam_kernel() { return current().adam; }

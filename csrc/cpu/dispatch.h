@@ -26,6 +26,8 @@ bool has_kernels();
 void set_instruction_set(const std::string& name);
 
 const ContractionKernels& contraction_kernels();
+/// The same, or those of half the vectors' width where they do the task better. Counts in it.
+const ContractionKernels& contraction_kernels_for(void* task);
 const ElementwiseKernels& elementwise_kernels();
 UnaryKernel unary_kernel();
 AdamKernel adam_kernel();

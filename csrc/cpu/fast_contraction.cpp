@@ -116,9 +116,7 @@ std::vector<Contraction> join(const ContractionCall& call, kernels::Task& task) 
   return parts;
 }
 
-const ContractionKernels& kernels_for(kernels::Task task) {
-  return contraction_kernels().best_for(&task);
-}
+const ContractionKernels& kernels_for(kernels::Task task) { return contraction_kernels_for(&task); }
 
 int64_t multiply_adds(const ContractionCall& call) {
   int64_t sum = call.problem.outputs() * call.problem.terms.product();

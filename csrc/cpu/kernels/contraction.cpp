@@ -40,21 +40,6 @@ void count(Task& task) {
   if (task.part_count == 1 && !boxes) task.problem = flattened(task.problem);
 }
 
-const cpu::ContractionKernels& best_for(void* opaque) {
-#if defined(__AVX512F__)
-  Task& task = *static_cast<Task*>(opaque);
-  count(task);
-  const Method* method = find(task);
-  const bool by_shape = task.tiles.method[0] == '\0';
-  if (by_shape && method != nullptr && method->suits_half != nullptr && method->suits_half(task)) {
-    return avx2::kernels::contraction_kernels();
-  }
-#else
-  (void)opaque;
-#endif
-  return contraction_kernels();
-}
-
 bool covers(void* opaque) {
   Task& task = *static_cast<Task*>(opaque);
   count(task);
@@ -84,6 +69,15 @@ void run(const void* opaque, void* scratch, cpu::Pieces& items) {
   method_of(opaque).run(*static_cast<const Task*>(opaque), scratch, items);
 }
 
+/// Unless a knob names the method.
+bool suits_half(void* opaque) {
+  Task& task = *static_cast<Task*>(opaque);
+  count(task);
+  const Method* method = find(task);
+  return task.tiles.method[0] == '\0' && method != nullptr && method->suits_half != nullptr &&
+         method->suits_half(task);
+}
+
 constexpr int kMethodCount = sizeof kMethods / sizeof kMethods[0];
 
 const char* method_name(int i) { return i < kMethodCount ? kMethods[i]->name : nullptr; }
@@ -91,8 +85,8 @@ const char* method_name(int i) { return i < kMethodCount ? kMethods[i]->name : n
 }  // namespace
 
 const cpu::ContractionKernels& contraction_kernels() {
-  static constexpr cpu::ContractionKernels kKernels{best_for,  covers, plan,
-                                                    pack_left, run,    method_name};
+  static constexpr cpu::ContractionKernels kKernels{covers, plan,        pack_left,
+                                                    run,    method_name, suits_half};
   return kKernels;
 }
 

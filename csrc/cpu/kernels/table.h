@@ -11,14 +11,12 @@
 namespace fpdet::cpu {
 
 struct ContractionKernels {
-  /// These kernels, or those of half the vectors' width where these leave more lanes empty, or are
-  /// slower. Leaves the task's counts in no particular state.
-  const ContractionKernels& (*best_for)(void* task);
   bool (*covers)(void* task);  ///< some method gives the definition's bits; sets counts
   bool (*plan)(void* task);    ///< covers, then sets tiles and memory of the chosen method
   void (*pack_left)(const void* task, int64_t begin, int64_t end);  ///< of task.left_items
   void (*run)(const void* task, void* scratch, Pieces& items);      ///< of task.items
   const char* (*method_name)(int i);  ///< of method 0, 1, ...; null after the last
+  bool (*suits_half)(void* task);     ///< kernels of half the vectors' width do it better
 };
 
 }  // namespace fpdet::cpu
