@@ -223,11 +223,12 @@ def test_workers_end_with_the_run(tmp_path):
 
 
 def begun(folder):
-    """A process that runs the small experiment in two others."""
+    """A process that runs the small experiment in two others, and hears Ctrl-C even if this one does not."""
     (folder / "notes").mkdir(parents=True)
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(TESTS.parent), str(TESTS)])}
     command = [sys.executable, str(TESTS / "experiment_tasks.py"), str(folder / "run"), str(folder / "notes")]
-    return subprocess.Popen(command, env=environment, start_new_session=True, stderr=subprocess.PIPE, text=True)
+    options = {"env": environment, "start_new_session": True, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen(command, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL), **options)
 
 
 def wait_until(true, seconds=60):
