@@ -82,3 +82,27 @@ def test_control_without_those_terms_results_differ(name, rounding):
     alone = torch.stack([first[:, :, 0, 0], last[:, :, 0, 0]])
     same = torch.equal(corners.view(torch.int32), alone.view(torch.int32))
     assert same == (rounding not in differing)
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("nan")])
+def test_weights_kept_from_a_box_inside_are_known_too(value):
+    """Padding at the end alone: the first boxes of columns leave nothing out, the weights packed for them stay."""
+    x, weight = special(value)
+    weight[7, 2] = weight[6, 2]
+    weight[7, 2, 2, 1] = value
+    geometry = (GEOMETRY[0], [0, 0], *GEOMETRY[2:])
+    text, rules = words("nearest_even", "blocked(16)", "auto", True, 32, "a", 1)
+    x = torch.cat([x] * 3, dim=2)
+    size = list(x.shape[2:])
+    after = torch.nn.functional.pad(x, (0, 2, 0, 2))
+    expected = reference.convolution(as_array(after), as_array(weight), None, *geometry, rules=rules, dtype="float32")
+    try:
+        for cpu in OPS.instruction_sets():
+            OPS.set_instruction_set(cpu)
+            for columns in (0, 8, 24):
+                OPS.set_contraction_knobs(columns, 0, 0, 1, "window")
+                got = OPS.convolution(x, weight, None, *geometry, size, text, None, 0, 0)
+                assert_same(got, expected, f"{cpu} {columns}")
+    finally:
+        OPS.set_instruction_set("")
+        OPS.set_contraction_knobs(0, 0, 0, 0, "")

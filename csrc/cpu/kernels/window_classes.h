@@ -119,19 +119,22 @@ struct WindowClass {
 class WindowClasses {
  public:
   int count = 0;
-  bool skip = false;  ///< one of them does
   WindowClass of[kWindowClasses];
 
   /// One class of all taps unless `skips`.
   void set(const Contraction& c, const Box& box, const WindowLines& lines, bool skips) {
     const Digits &size = box.size, &terms = c.terms;
+    if (!skips) {
+      list(nullptr, 0, c, size, lines);
+      return;
+    }
     const auto axis = [&](int a) {
       return AxisTaps(c.right, a, box.first.d[a + 1], size.d[a + 1], terms.d[a + 1]);
     };
     AxisTaps all[kAxes] = {axis(0), axis(1), axis(2)};
     int best = 0;
     double least = cost(all, 0, c, size, lines);
-    for (int cut = 1; skips && cut < 1 << kAxes; ++cut) {
+    for (int cut = 1; cut < 1 << kAxes; ++cut) {
       bool useful = true;
       int classes = 1;
       for (int a = 0; a < kAxes; ++a) {
@@ -189,7 +192,6 @@ class WindowClasses {
   void list(const AxisTaps* all, int cut, const Contraction& c, const Digits& size,
             const WindowLines& lines) {
     count = 0;
-    skip = false;
     int64_t first = 0;
     for_each(all, cut, c, size, [&](const TapRun* runs) {
       WindowClass& one = of[count++];
@@ -201,7 +203,6 @@ class WindowClasses {
         one.taps[a] = runs[a].taps;
         one.skips = one.skips || runs[a].taps != TapRange{0, c.terms.d[a + 1]};
       }
-      skip = skip || one.skips;
       one.first = first;
       one.columns = one.digits.size.product();
       one.tiles = lines.tiles(one.columns, runs[2].size);

@@ -22,7 +22,8 @@ class WindowRunner {
         geometry_(task.problem),
         unsafe_left_(task.problem.left, task.problem.rows, task.problem.terms),
         layout_(geometry_, task.box, 1, sizeof(T)),
-        keeps_left_(window_keeps_left<T>(task)) {
+        keeps_left_(window_keeps_left<T>(task)),
+        skips_(window_classes(task.problem) > 1) {
     const WindowSizes<T> sizes(task);
     Carver carver(scratch);
     window_ = carver.take<T>(sizes.window);
@@ -58,8 +59,7 @@ class WindowRunner {
     panels_ = at_most(task_.block_tiles, task_.row_tiles - first_panel_);
     cols_ = box_.size.product();
     layout_ = WindowLayout(geometry_, box_.size, window_channels(task_, geometry_.taps), sizeof(T));
-    classes_.set(problem, box_, WindowLines(geometry_, layout_),
-                 skips_ && window_classes(problem) > 1);
+    classes_.set(problem, box_, WindowLines(geometry_, layout_), skips_);
     list_columns();
     listed_ = -1;
 
@@ -90,7 +90,8 @@ class WindowRunner {
       for (int64_t p = 0; p < panels_; ++p) {
         T* left = keeps_left_ ? left_ + (p * task_.terms + done) * kPanel<T> : left_;
         if (!packed) pack_panel(packer, p, left);
-        if (!packed && classes_.skip && !all_finite(left)) return false;
+        // Asked of every box: what is packed for one that leaves nothing out stays for the next.
+        if (!packed && skips_ && !all_finite(left)) return false;
         multiply(p, left, steps, {!packed && p + 1 < panels_, walk.done()});
         if (!walk.done()) continue;
         if (doubtful(p)) return false;
@@ -541,7 +542,7 @@ class WindowRunner {
   Step *steps_, *class_steps_;
   char* work_;
   bool keeps_left_;
-  bool skips_ = true;                     ///< leaves out terms
+  bool skips_;                            ///< boxes may leave out terms
   int64_t packed_ = -1;                   ///< block whose left operands are kept
   int64_t listed_ = -1, listed_tap_ = 0;  ///< the terms that are listed
   int64_t count_ = 0;                     ///< terms of the chunk
