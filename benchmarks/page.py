@@ -96,11 +96,10 @@ def _elsewhere(runs):
         return ""
     machines, bars = [], {}
     for name, finished in runs.items():
-        lines, machine = bar_lines(finished), finished["machine"]
+        lines, machine, cells = bar_lines(finished), finished["machine"], dict(machine_cells(finished))
         reached = f"{sum(line.reached for line in lines)} of {len(lines)}"
-        torch = ", ".join([machine["torch_capability"], *(f"{k}={v}" for k, v in machine["torch_environment"].items())])
-        words = f"{machine['instruction_set']} (torch: {torch})"
-        machines.append((name, machine["processor"], words, machine["commit"][:12], reached))
+        words = ", ".join([cells["instruction set"], *(f"{k}={v}" for k, v in machine["torch_environment"].items())])
+        machines.append((name, cells["processor"], words, machine["commit"][:12], reached))
         for line in lines:
             what, _, bar, measured, _, _ = bar_cells(line)
             bars.setdefault((what, bar), {})[name] = measured + ("" if line.reached else " (short)")

@@ -48,6 +48,19 @@ def convolution(x, weight, text, padding=True):
     return OPS.convolution(x, weight, None, *geometry, [height, width], text, None, 0, 0)
 
 
+def windows(tiles):
+    """Goes through instruction sets and tiles (columns, terms) with the window method forced, for one worker."""
+    try:
+        for cpu in OPS.instruction_sets():
+            OPS.set_instruction_set(cpu)
+            for columns, terms in tiles:
+                OPS.set_contraction_knobs(columns, terms, 0, 1, "window")
+                yield cpu, columns, terms
+    finally:
+        OPS.set_instruction_set("")
+        OPS.set_contraction_knobs(0, 0, 0, 0, "")
+
+
 @pytest.mark.parametrize("rounding", ROUNDINGS)
 @pytest.mark.parametrize("name", CASES)
 def test_results_are_those_of_all_terms(name, rounding):
@@ -55,15 +68,8 @@ def test_results_are_those_of_all_terms(name, rounding):
     x, weight = make(argument)
     text, rules = words(rounding, "blocked(16)", "auto", True, 32, "a", 1)
     expected = reference.convolution(as_array(x), as_array(weight), None, *GEOMETRY, rules=rules, dtype="float32")
-    try:
-        for cpu in OPS.instruction_sets():
-            OPS.set_instruction_set(cpu)
-            for columns, terms in ((0, 0), (0, 18), (11, 9), (63, 7)):
-                OPS.set_contraction_knobs(columns, terms, 0, 0, "window")
-                assert_same(convolution(x, weight, text), expected, f"{name} {cpu} {columns} {terms}")
-    finally:
-        OPS.set_instruction_set("")
-        OPS.set_contraction_knobs(0, 0, 0, 0, "")
+    for circumstances in windows([(0, 0), (0, 18), (11, 9), (63, 7)]):
+        assert_same(convolution(x, weight, text), expected, f"{name} {circumstances}")
 
 
 @pytest.mark.parametrize("rounding", ROUNDINGS)
@@ -96,13 +102,6 @@ def test_weights_kept_from_a_box_inside_are_known_too(value):
     size = list(x.shape[2:])
     after = torch.nn.functional.pad(x, (0, 2, 0, 2))
     expected = reference.convolution(as_array(after), as_array(weight), None, *geometry, rules=rules, dtype="float32")
-    try:
-        for cpu in OPS.instruction_sets():
-            OPS.set_instruction_set(cpu)
-            for columns in (0, 8, 24):
-                OPS.set_contraction_knobs(columns, 0, 0, 1, "window")
-                got = OPS.convolution(x, weight, None, *geometry, size, text, None, 0, 0)
-                assert_same(got, expected, f"{cpu} {columns}")
-    finally:
-        OPS.set_instruction_set("")
-        OPS.set_contraction_knobs(0, 0, 0, 0, "")
+    for circumstances in windows([(0, 0), (8, 0), (24, 0)]):
+        got = OPS.convolution(x, weight, None, *geometry, size, text, None, 0, 0)
+        assert_same(got, expected, str(circumstances))
