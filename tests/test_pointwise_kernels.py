@@ -75,6 +75,33 @@ def test_numbers_of_elements_under_stochastic_rounding(shape, instruction_set):
         assert_same(call(), slow(call), f"{shape} {dtype}")
 
 
+LEAST_NORMAL = {format: 2.0**-14 for format in ("float16", "float8_e5m2", "e5p20")}
+LEAST_NORMAL |= {"float8_e4m3fn": 2.0**-6, "e7p9": 2.0**-62}
+
+
+@pytest.mark.parametrize("format", LEAST_NORMAL)
+@pytest.mark.parametrize("bits", [1, 8, 32])
+def test_numbers_below_the_normal_range_under_stochastic_rounding(format, bits, instruction_set):
+    """Vectors of nothing else take a way of their own, and so do those that have both."""
+    least = LEAST_NORMAL[format]
+    share = torch.from_numpy(values((1920,), 8)).float()
+    below = share / share.abs().max() * torch.tensor(least).nextafter(torch.tensor(0.0))
+    below[1::7] *= 2.0 ** -torch.arange(len(below[1::7])).remainder(90).float()  # far below the quantum
+    below[::11] = 0.0
+    below[3::13] = torch.tensor(least).nextafter(torch.tensor(0.0))  # may become the least normal number
+    mixed = below.clone()
+    mixed[::16] = torch.tensor([1.0, float("inf"), -least, 3e38]).repeat(30)
+    drawn = []
+    for variant, seed in itertools.product("ab", (3, 4)):
+        if (variant, bits) == ("b", 32):
+            continue  # R + 1/2 fits no lane: never this kernel
+        for x in (below, mixed, -mixed):
+            call = lambda: OPS.round(x, format, f"stochastic bits={bits} variant={variant} seed={seed}", None, 0)  # noqa: B023, E731
+            assert_same(call(), slow(call), f"{format} {bits} {variant}")
+        drawn.append(fpdet.digest(call()))
+    assert len(set(drawn)) == len(drawn)  # the control: what is drawn shows
+
+
 SETTINGS = [  # momentum, dampening, weight_decay, nesterov, maximize, rescale
     (0.0, 0.0, 0.0, False, False, 1.0),
     (0.0, 0.0, 5e-4, False, True, 3.0),

@@ -90,19 +90,27 @@ FPDET_HD_INLINE constexpr U cut_bias_of_lane(U raised, U mask) {
 template <class U>
 struct CutResult {
   U pattern;
-  U doubtful;  ///< not zero: the pattern is not to be used
+  U doubtful;  ///< top bit set: the pattern is not to be used
 };
 
-/// All bits set where a > b as signed words, and where a == b.
+/// The top bit set where |x| lies outside the format's normal range.
 template <class U>
-FPDET_HD_INLINE constexpr U signed_above(U a, U b) {
-  using Compared = decltype(a > b);
+FPDET_HD_INLINE constexpr U outside_normal(U x, const CutWords<U>& f) {
+  const U above = (x & ~kSignBit) - f.least;
+  using Compared = decltype(above > f.range);
   if constexpr (__is_same(Compared, bool)) {
-    return static_cast<int64_t>(a) > static_cast<int64_t>(b) ? ~U{0} : U{0};
+    return static_cast<int64_t>(above) > static_cast<int64_t>(f.range) ? kSignBit : 0;
+  } else if constexpr (sizeof(U) == 64) {
+    // Compared by subtractions: of long vectors comparisons give masks. f.least is moved, so above
+    // is negative from the least number on, and f.range - above up to the largest is not.
+    return ~above | (f.range - above);
   } else {
-    return reinterpret_cast<U>(reinterpret_cast<Compared>(a) > reinterpret_cast<Compared>(b));
+    return reinterpret_cast<U>(reinterpret_cast<Compared>(above) >
+                               reinterpret_cast<Compared>(f.range));
   }
 }
+
+/// All bits set where a == b.
 template <class U>
 FPDET_HD_INLINE constexpr U equal(U a, U b) {
   if constexpr (__is_same(decltype(a == b), bool)) {
@@ -116,8 +124,7 @@ FPDET_HD_INLINE constexpr U equal(U a, U b) {
 template <bool Doubts, class U>
 FPDET_HD_INLINE constexpr CutResult<U> round_cut_pattern(U x, const CutWords<U>& f, U bias) {
   const U sum = x + bias;
-  const U above = (x & ~kSignBit) - f.least;
-  U doubtful = signed_above(above, f.range);
+  U doubtful = outside_normal(x, f);
   if constexpr (Doubts) doubtful |= equal(sum & f.ones, f.ones);
   return {sum & ~f.ones, doubtful};
 }

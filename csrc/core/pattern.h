@@ -78,6 +78,51 @@ FPDET_HD_INLINE constexpr U lesser(U a, U b) {
   }
 }
 
+/// All bits set where 0 < |x| < least, the pattern of the least normal number: elsewhere a format
+/// rounds as one that keeps its exponent range.
+template <class Word, class U>
+FPDET_HD_INLINE constexpr U below_normal(U x, Word least) {
+  const U zero = x ^ x;
+  return ((x & (~Word{0} >> 1)) - 1) < zero + (least - 1) ? ~zero : zero;
+}
+
+/// Float32 values as many as U has words, and what their comparisons give.
+template <class U>
+struct FloatsOf {
+  typedef float Values __attribute__((vector_size(sizeof(U))));
+  typedef int32_t Integers __attribute__((vector_size(sizeof(U))));
+};
+template <>
+struct FloatsOf<uint32_t> {
+  using Values = float;
+  using Integers = int32_t;
+};
+template <class To, class From>
+FPDET_HD_INLINE constexpr To convert_each(From x) {
+  if constexpr (__is_same(To, float) || __is_same(From, float)) {
+    return static_cast<To>(x);
+  } else {
+    return __builtin_convertvector(x, To);
+  }
+}
+
+/// x, below the normal range or zero, rounded by Stochastic, random = R 2^(32 - N), under an
+/// EnvironmentGuard. In units of the quantum, which stays there, the fraction is cut to 32 digits.
+template <class U>
+FPDET_HD_INLINE constexpr U round_below_normal(U x, const PatternFormat<Binary32>& f, U random) {
+  using Values = typename FloatsOf<U>::Values;
+  using Integers = typename FloatsOf<U>::Integers;
+  const U zero = x ^ x, sign = x & ~0x7fffffffu;
+  // f.least is a power of two, and normal here: a shorter exponent has at most 7 bits.
+  const float per_quantum = from_bits((uint32_t{254} << Binary32::kFraction) - f.least);
+  const Values quanta = __builtin_bit_cast(Values, x ^ sign) * per_quantum;
+  const Integers whole = convert_each<Integers>(quanta);
+  const U fraction = convert_each<U>((quanta - convert_each<Values>(whole)) * 0x1p32f);
+  const U up = fraction > ~aligned_random<32>(f.spec, random) ? zero + 1 : zero;
+  const auto rounded = __builtin_bit_cast(Integers, __builtin_bit_cast(U, whole) + up);
+  return __builtin_bit_cast(U, convert_each<Values>(rounded) * from_bits(f.least)) | sign;
+}
+
 /// x rounded: a pattern of Layout again. Shrinks = (f.least_field > 1): known beforehand, a loop
 /// over numbers that keep their exponent range is short. R = random, of Stochastic alone; Binary32
 /// has R 2^(32 - N), which must fit (bias.h).
@@ -93,7 +138,11 @@ FPDET_HD_INLINE constexpr U round_pattern(U x, const PatternFormat<Layout>& f, U
   const U magnitude = x ^ sign;
   const U negative = zero - (sign >> (kBits - 1));
   U rounded;
-  if constexpr (!Shrinks) {
+  if constexpr (Shrinks && R == Rounding::Stochastic && kBits == 32) {
+    const U below = below_normal(x, static_cast<Word>(f.least_field << kFraction));
+    const U normal = round_pattern<R, false>(x, f, random);
+    return below != 0 ? round_below_normal(x, f, random) : normal;
+  } else if constexpr (!Shrinks) {
     const U width = zero + static_cast<Word>(f.dropped);
     const U ones = zero + ((Word{1} << f.dropped) - 1);
     const U odd = (magnitude >> f.dropped) & 1;
@@ -107,26 +156,16 @@ FPDET_HD_INLINE constexpr U round_pattern(U x, const PatternFormat<Layout>& f, U
         less(field, least_field) ? least_field - field - (field == 0 ? zero + 1 : zero) : zero;
     const U drop = lacking + static_cast<Word>(f.dropped);
     // Far below the quantum digits are jammed so that all of them stay inside a word.
-    constexpr bool kNarrow = R == Rounding::Stochastic && kBits < 64;
-    const U all = zero + static_cast<Word>(kBits - 1);
-    const U width = lesser(drop, kNarrow ? all : zero + static_cast<Word>(kBits - 2));
-    const U cut = lesser(drop - width, all);
+    const U width = lesser(drop, zero + static_cast<Word>(kBits - 2));
+    const U cut = lesser(drop - width, zero + static_cast<Word>(kBits - 1));
     const U ones = ((zero + 1) << width) - 1;
     const U odd = (significand >> width) & 1;
     const U bias = rounding_bias<kBits>(R, width, ones, odd, negative, f.spec, random);
     const U near = (magnitude + bias) & ~ones;
-    U away;  // all bits set where a number below the quantum becomes it
-    if constexpr (kNarrow) {
-      // R may have more digits than a jammed fraction: the fraction in units of 2^-32 quanta, cut
-      // there, carries out of the word with R.
-      static_assert(kBits == 32 && kFraction < 31);
-      const U fraction = ((significand << 1) << (all - width)) >> cut;
-      away = fraction > ~aligned_random<kBits>(f.spec, random) ? ~zero : zero;
-    } else {
-      const U kept = significand >> cut;
-      const U jammed = kept | ((kept << cut) == significand ? zero : zero + 1);
-      away = ((jammed + bias) >> width) == 0 ? zero : ~zero;
-    }
+    const U kept = significand >> cut;
+    const U jammed = kept | ((kept << cut) == significand ? zero : zero + 1);
+    // All bits set where a number below the quantum becomes it.
+    const U away = ((jammed + bias) >> width) == 0 ? zero : ~zero;
     const U far = away & f.least;
     rounded = less(zero + static_cast<Word>(kFraction), drop) ? far : near;
   }
@@ -138,14 +177,6 @@ FPDET_HD_INLINE constexpr U round_pattern(U x, const PatternFormat<Layout>& f, U
   rounded = less(zero + f.max_finite, rounded) ? beyond : rounded;
   rounded = less(magnitude, zero + kInfinity) ? rounded : magnitude | f.special;
   return rounded | sign;
-}
-
-/// All bits set where 0 < |x| < least, the pattern of the least normal number: elsewhere a format
-/// rounds as one that keeps its exponent range.
-template <class Word, class U>
-FPDET_HD_INLINE constexpr U below_normal(U x, Word least) {
-  const U zero = x ^ x;
-  return ((x & (~Word{0} >> 1)) - 1) < zero + (least - 1) ? ~zero : zero;
 }
 
 /// f(rounding and "does the exponent range shrink" as constants) for those of a PatternFormat.

@@ -16,6 +16,8 @@ bool covers(const Task& task) {
          !(a.rounding == Rounding::Stochastic && a.stochastic.keyed_by_operands);
 }
 
+constexpr int64_t kLeastBlockRows = 16;
+
 void plan_emulated(Task& task) {
   constexpr int64_t kStack = int64_t{1} << 18;  // wanted bytes
   task.row_tiles = task.rows;                   // packed_left is [row][term]
@@ -29,6 +31,10 @@ void plan_emulated(Task& task) {
   task.block_rows = at_most(task.rows, at_least(kStack / row_bytes, 1));
   if (task.tiles.rows > 0) task.block_rows = at_most(task.block_rows, task.tiles.rows);
   task.col_tiles = ceil_div(task.panels, task.tile_panels);
+  // Enough items for the threads to end together; blocks of few rows would pack too often.
+  const int64_t shares = ceil_div(8 * task.workers, task.problem.groups * task.col_tiles);
+  task.block_rows =
+      at_most(task.block_rows, at_least(ceil_div(task.rows, shares), kLeastBlockRows));
   task.row_blocks = ceil_div(task.rows, task.block_rows);
   task.items = task.problem.groups * task.row_blocks * task.col_tiles;
   task.left_items = task.terms > 0 ? task.problem.groups * task.rows : 0;
@@ -60,13 +66,12 @@ void run(const Task& task, void* scratch, cpu::Pieces& items) {
   });
 }
 
-/// Half the width too: comparisons that become masks, and these lanes, cost more than they save.
 bool always(const Task&) { return true; }
 
 }  // namespace
 
 const Method kEmulated{
-    "emulated", covers, always, plan_emulated, pack, run, always,
+    "emulated", covers, always, plan_emulated, pack, run,
 };
 
 }  // namespace fpdet::inline FPDET_TARGET::kernels

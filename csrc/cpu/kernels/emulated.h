@@ -102,7 +102,7 @@ __attribute__((noinline)) void emulated(const EmulatedArguments& a, const Ops& g
         add_term(ops, unit0, t + i, 0, a0 + at, b0 + at, s0, attempt, attempt);
         add_term(ops, unit1, t + i, 0, a1 + at, b1 + at, s1, attempt, attempt);
       }
-      if (Ops::kDraws > 0 && __builtin_expect(any(attempt.doubtful), 0)) {
+      if (Ops::kDraws > 0 && __builtin_expect(any_doubtful(attempt.doubtful), 0)) {
         add_slowly(slow, n);
       } else {
         sums[0] = s0;

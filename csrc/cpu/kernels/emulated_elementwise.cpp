@@ -93,7 +93,7 @@ template <bool Plain, class Ops>
     SgdResult<Doubles> result{};
     const StepOps<Ops, FirstAttempt> step_ops{ops, random};
     if (attempts) result = sgd_element(k, step_ops, p, g, b);
-    if (__builtin_expect(!attempts || any(random.doubtful), 0)) {
+    if (__builtin_expect(!attempts || any_doubtful(random.doubtful), 0)) {
       result = sgd_vector(given, again, LaneEvents(at.random, i), p, g, b);
     }
     const auto store = [&](float* to, Doubles value, int64_t event) {

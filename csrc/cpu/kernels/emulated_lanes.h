@@ -56,8 +56,8 @@ struct RandomWord {
 FPDET_INLINE RandomWord all_lanes(uint64_t x) { return {x - Words{}}; }
 FPDET_INLINE RandomWord operator^(RandomWord a, RandomWord b) { return {a.v ^ b.v}; }
 FPDET_INLINE RandomWord operator^(RandomWord a, uint32_t b) { return {a.v ^ b}; }
-FPDET_INLINE RandomWord operator&(RandomWord a, uint32_t b) { return {a.v & b}; }
-FPDET_INLINE RandomWord operator+(RandomWord a, uint32_t b) { return {a.v + b}; }
+FPDET_INLINE RandomWord operator&(RandomWord a, uint64_t b) { return {a.v & b}; }
+FPDET_INLINE RandomWord operator+(RandomWord a, uint64_t b) { return {a.v + b}; }
 FPDET_INLINE RandomWord operator>>(RandomWord a, int count) {
   return {a.v >> static_cast<uint64_t>(count)};
 }
@@ -81,26 +81,46 @@ FPDET_INLINE WideProduct<RandomWord> wide_product(RandomWord word, uint32_t mult
   return {{product >> 32}, {product}};
 }
 
-/// Vectors that go through Philox together, so that its chain of multiplications is hidden.
-inline constexpr int kChains = 2;
-
-/// Two vectors through the same Philox, so that their chains overlap. Members, not an array: g++ 12
-/// copies that through memory.
-struct RandomWords {
-  RandomWord a, b;
+/// Two vectors through the same Philox, or two such pairs, so that their chains overlap. Members,
+/// not an array: g++ 12 copies that through memory.
+template <class W>
+struct Two {
+  W a, b;
 };
-FPDET_INLINE RandomWords operator^(RandomWords x, RandomWords y) { return {x.a ^ y.a, x.b ^ y.b}; }
-FPDET_INLINE RandomWords operator^(RandomWords x, RandomWord y) { return {x.a ^ y, x.b ^ y}; }
-FPDET_INLINE RandomWords operator^(RandomWords x, uint32_t y) { return {x.a ^ y, x.b ^ y}; }
-FPDET_INLINE RandomWords operator&(RandomWords x, uint32_t y) { return {x.a & y, x.b & y}; }
-FPDET_INLINE RandomWords operator+(RandomWords x, uint32_t y) { return {x.a + y, x.b + y}; }
-FPDET_INLINE RandomWords operator>>(RandomWords x, int n) { return {x.a >> n, x.b >> n}; }
-FPDET_INLINE RandomWords operator<<(RandomWords x, uint64_t n) { return {x.a << n, x.b << n}; }
-FPDET_INLINE WideProduct<RandomWords> wide_product(RandomWords x, uint32_t multiplier) {
-  const WideProduct<RandomWord> a = wide_product(x.a, multiplier);
-  const WideProduct<RandomWord> b = wide_product(x.b, multiplier);
+template <class W>
+FPDET_INLINE Two<W> operator^(Two<W> x, Two<W> y) {
+  return {x.a ^ y.a, x.b ^ y.b};
+}
+template <class W>
+FPDET_INLINE Two<W> operator^(Two<W> x, RandomWord y) {
+  return {x.a ^ y, x.b ^ y};
+}
+template <class W>
+FPDET_INLINE Two<W> operator^(Two<W> x, uint32_t y) {
+  return {x.a ^ y, x.b ^ y};
+}
+template <class W>
+FPDET_INLINE Two<W> operator&(Two<W> x, uint64_t y) {
+  return {x.a & y, x.b & y};
+}
+template <class W>
+FPDET_INLINE Two<W> operator+(Two<W> x, uint64_t y) {
+  return {x.a + y, x.b + y};
+}
+template <class W>
+FPDET_INLINE Two<W> operator>>(Two<W> x, int n) {
+  return {x.a >> n, x.b >> n};
+}
+template <class W>
+FPDET_INLINE Two<W> operator<<(Two<W> x, uint64_t n) {
+  return {x.a << n, x.b << n};
+}
+template <class W>
+FPDET_INLINE WideProduct<Two<W>> wide_product(Two<W> x, uint32_t multiplier) {
+  const WideProduct<W> a = wide_product(x.a, multiplier), b = wide_product(x.b, multiplier);
   return {{a.high, b.high}, {a.low, b.low}};
 }
+using RandomWords = Two<RandomWord>;
 
 /// Is any bit set?
 FPDET_INLINE bool any(Words x) {
@@ -114,6 +134,9 @@ FPDET_INLINE bool any(Words x) {
   return all != 0;
 #endif
 }
+
+/// Of CutResult's words.
+FPDET_INLINE bool any_doubtful(Words x) { return any(x & kSignBit); }
 
 using LaneKey = ElementKeyOf<RandomWord>;
 using LaneRandom = RandomBitsOf<RandomWord>;

@@ -103,7 +103,7 @@ template <Operation O, class Random>
   const StochasticSpec& spec = arithmetic.stochastic;
   const Words random = drawn(source, event).v;
   for (int l = 0; l < kDoubleLanes; ++l) {
-    if (doubtful[l] == 0) continue;
+    if ((doubtful[l] & kSignBit) == 0) continue;
     const auto r = static_cast<uint32_t>(random[l]);
     if (is_zero(cut[l])) {  // in doubt for lying below the normal range; needs no rounding
       result[l] = cut[l];
@@ -203,10 +203,10 @@ class StochasticOps {
       return as_doubles(r.pattern);
     } else {
       const CutResult<Words> r = round_cut_pattern<Doubts>(as_words(cut), format_, bias);
-      if (__builtin_expect(any(r.doubtful), 0)) {
+      if (__builtin_expect(any_doubtful(r.doubtful), 0)) {
         // Zeros, as where a sum begins on padding, lie below the normal range and are right.
         const Words others = (as_words(cut) & ~kSignBit) != 0;
-        if (!any(r.doubtful & others)) return as_doubles(r.pattern);
+        if (!any_doubtful(r.doubtful & others)) return as_doubles(r.pattern);
         return repair<O>(arithmetic_, as_doubles(r.pattern), r.doubtful, cut, x, y, z, event,
                          random);
       }

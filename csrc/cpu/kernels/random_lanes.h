@@ -3,6 +3,8 @@
 // once, as an array of words by element.
 #pragma once
 
+#include <type_traits>
+
 #include "elementwise_task.h"
 #include "emulated_lanes.h"
 
@@ -13,7 +15,10 @@ inline constexpr int kBlock = 256;
 
 /// The words of `low`, each followed by that of `high`.
 FPDET_INLINE Words pairs(RandomWord low, RandomWord high) {
-#if defined(__AVX2__) && !defined(__AVX512F__)
+#if defined(__AVX512F__)
+  return reinterpret<Words>(_mm512_mask_shuffle_epi32(reinterpret<__m512i>(low.v), 0xaaaa,
+                                                      reinterpret<__m512i>(high.v), _MM_PERM_CCAA));
+#elif defined(__AVX2__)
   const Words up = high.v << 32;
   return reinterpret<Words>(
       _mm256_blend_epi32(reinterpret<__m256i>(low.v), reinterpret<__m256i>(up), 0xaa));
@@ -27,27 +32,52 @@ FPDET_INLINE void put_blocks(char* to, RandomWord w0, RandomWord w1, RandomWord 
   static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "lanes count from the least digit");
   constexpr int n = kDoubleLanes;
   const Words first = pairs(w0, w1), second = pairs(w2, w3);
-  Words even{}, odd{}, low{}, high{};
-  for (int l = 0; l < n; ++l) {
-    const auto lane = static_cast<uint64_t>(l);
-    even[l] = (lane & 1) == 0 ? lane : n + lane - 1;
-    odd[l] = (lane & 1) == 0 ? lane + 1 : n + lane;
-  }
-  // Whole blocks: those of even and of odd numbers.
-  const Words x = __builtin_shuffle(first, second, even);
-  const Words y = __builtin_shuffle(first, second, odd);
-  if constexpr (n == 2) {
-    std::memcpy(to, &x, sizeof x);
-    std::memcpy(to + sizeof x, &y, sizeof y);
+  const auto pick = [](Words x, Words y, auto&& lane) {
+    Words lanes{};
+    for (int l = 0; l < n; ++l) lanes[l] = static_cast<uint64_t>(lane(l));
+    return __builtin_shuffle(x, y, lanes);
+  };
+  Words before, after;
+  if constexpr (n == 4) {
+    // By way of the blocks of even and of odd numbers: shuffles inside of halves are faster.
+    const Words even = pick(first, second, [](int l) { return l / 2 * 2 + l % 2 * n; });
+    const Words odd = pick(first, second, [](int l) { return l / 2 * 2 + l % 2 * n + 1; });
+    before = pick(even, odd, [](int l) { return l % 2 + l / 2 * n; });
+    after = pick(even, odd, [](int l) { return l % 2 + l / 2 * n + 2; });
   } else {
-    for (int l = 0; l < n; ++l) {
-      const auto lane = static_cast<uint64_t>(l);
-      low[l] = lane / 4 * 2 + (lane & 1) + ((lane & 2) == 0 ? 0 : n);
-      high[l] = low[l] + n / 2;
-    }
-    const Words before = __builtin_shuffle(x, y, low), after = __builtin_shuffle(x, y, high);
-    std::memcpy(to, &before, sizeof before);
-    std::memcpy(to + sizeof before, &after, sizeof after);
+    before = pick(first, second, [](int l) { return l / 2 + l % 2 * n; });
+    after = pick(first, second, [](int l) { return l / 2 + l % 2 * n + n / 2; });
+  }
+  std::memcpy(to, &before, sizeof before);
+  std::memcpy(to + sizeof before, &after, sizeof after);
+}
+
+/// What goes through Philox together: as many chains as registers hold.
+using Chains = std::conditional_t<kVectorBytes == 64, Two<RandomWords>, RandomWords>;
+
+/// Blocks whose words W are.
+template <class W>
+inline constexpr int kBlocks = static_cast<int>(sizeof(W) / sizeof(uint64_t));
+
+/// x, for every block.
+template <class W>
+FPDET_INLINE W spread(uint64_t x) {
+  if constexpr (__is_same(W, RandomWord)) {
+    return all_lanes(x);
+  } else {
+    return {spread<decltype(W::a)>(x), spread<decltype(W::a)>(x)};
+  }
+}
+/// first, first + 1, …
+template <class W>
+FPDET_INLINE W numbered(uint64_t first) {
+  if constexpr (__is_same(W, RandomWord)) {
+    Words numbers{};
+    for (int l = 0; l < kDoubleLanes; ++l) numbers[l] = static_cast<uint64_t>(l);
+    return {numbers + first};
+  } else {
+    using Half = decltype(W::a);
+    return {numbered<Half>(first), numbered<Half>(first + kBlocks<Half>)};
   }
 }
 
@@ -123,8 +153,8 @@ class RandomEvents {
   int bits() const { return bits_; }
 
  private:
-  static constexpr int kEvents = 28;                    // of one element, at most
-  static constexpr int kStep = kDoubleLanes * kChains;  // blocks
+  static constexpr int kEvents = 28;  // of one element, at most
+  static constexpr int kStep = kBlocks<Chains>;
   static constexpr int kRow =
       kBlock + 4 + 4 * kStep + 16;  // drawn beyond the end, loaded beyond it
   static constexpr int kLaneWords = kBlock / 2 + 4 + 4 * kStep;
@@ -156,35 +186,30 @@ class RandomEvents {
 
   [[gnu::noinline]] void draw_blocks(uint32_t event, uint64_t begin, uint64_t blocks,
                                      char* to) const {
-    const RandomWords high = every_lane(high_word(begin));
-    const RandomWords w2 = every_lane(w2_), w3 = every_lane(w3_);
-    Words first = numbered(begin), second = numbered(begin + kDoubleLanes);
+    const auto high = spread<Chains>(high_word(begin));
+    const auto w2 = spread<Chains>(w2_), w3 = spread<Chains>(w3_);
+    auto low = numbered<Chains>(begin);
     for (uint64_t done = 0; done < blocks; done += kStep, to += 16 * kStep) {
-      put(to, neighbour_block(ScheduledKey<RandomWord>{key_}, w2, w3,
-                              RandomWords{{first}, {second}}, high, event));
-      first += kStep;
-      second += kStep;
+      put(to, neighbour_block(ScheduledKey<RandomWord>{key_}, w2, w3, low, high, event));
+      low = low + kStep;
     }
   }
   [[gnu::noinline]] void draw_any(uint32_t event, uint64_t begin, uint64_t blocks, uint64_t last,
                                   char* to) const {
-    const RandomWords w2 = every_lane(w2_), w3 = every_lane(w3_);
+    const auto w2 = spread<Chains>(w2_), w3 = spread<Chains>(w3_);
     for (uint64_t done = 0; done < blocks; done += kStep, to += 16 * kStep) {
-      const RandomWords low{{numbered(begin + done) & last},
-                            {numbered(begin + done + kDoubleLanes) & last}};
+      const auto low = numbered<Chains>(begin + done) & last;
       put(to, neighbour_block(ScheduledKey<RandomWord>{key_}, w2, w3, low, low >> 32, event));
     }
   }
 
-  FPDET_INLINE static Words numbered(uint64_t first) {
-    Words numbers{};
-    for (int l = 0; l < kDoubleLanes; ++l) numbers[l] = static_cast<uint64_t>(l);
-    return numbers + first;
+  FPDET_INLINE static void put(char* to, const PhiloxBlockOf<RandomWord>& w) {
+    put_blocks(to, w.w0, w.w1, w.w2, w.w3);
   }
-  FPDET_INLINE static void put(char* to, const PhiloxBlockOf<RandomWords>& words) {
-    static_assert(kChains == 2);
-    put_blocks(to, words.w0.a, words.w1.a, words.w2.a, words.w3.a);
-    put_blocks(to + 8 * kStep, words.w0.b, words.w1.b, words.w2.b, words.w3.b);
+  template <class W>
+  FPDET_INLINE static void put(char* to, const PhiloxBlockOf<Two<W>>& w) {
+    put(to, PhiloxBlockOf<W>{w.w0.a, w.w1.a, w.w2.a, w.w3.a});
+    put(to + 16 * kBlocks<W>, PhiloxBlockOf<W>{w.w0.b, w.w1.b, w.w2.b, w.w3.b});
   }
 
   /// Lanes of type T from number `first` on, each to the top of a word.

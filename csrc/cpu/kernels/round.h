@@ -3,8 +3,7 @@
 #pragma once
 
 #include "../../core/environment.h"
-#include "elementwise_task.h"
-#include "lanes.h"
+#include "conversion.h"
 #include "random_lanes.h"
 #include "round_float16.h"
 
@@ -13,17 +12,6 @@ namespace fpdet::inline FPDET_TARGET::kernels {
 template <class Layout>
 using ValueOf = decltype(from_bits(typename Layout::Word{}));
 
-/// N elements from `in` to `out`.
-template <class Layout, Rounding R, bool Shrinks, int N, bool Stream, class S>
-FPDET_INLINE void round_lanes(const PatternFormat<Layout>& format, const S* in, S* out,
-                              LanesN<typename Layout::Word, N> random) {
-  using Words = LanesN<typename Layout::Word, N>;
-  using Values = LanesN<ValueOf<Layout>, N>;
-  const Words x = reinterpret<Words>(load_values<ValueOf<Layout>, N>(in));
-  const Words rounded = round_pattern<R, Shrinks>(x, format, random);
-  put_members<Stream, N>(out, reinterpret<Values>(rounded));
-}
-
 template <class Layout, Rounding R, bool Shrinks, class S>
 [[gnu::noinline]] void round_run(const RoundTask& task, const PatternFormat<Layout>& given,
                                  int64_t begin, int64_t end) {
@@ -31,11 +19,19 @@ template <class Layout, Rounding R, bool Shrinks, class S>
   const PatternFormat<Layout> format = given;
   const S* in = static_cast<const S*>(task.x);
   S* out = static_cast<S*>(task.out);
+  using Words = LanesN<typename Layout::Word, N>;
   const auto step = [&]<bool Stream>(const S* from, S* to) {
-    round_lanes<Layout, R, Shrinks, N, Stream>(format, from, to,
-                                               LanesN<typename Layout::Word, N>{});
+    const auto x = reinterpret<Words>(load_values<ValueOf<Layout>, N>(from));
+    const Words rounded = round_pattern<R, Shrinks>(x, format, Words{});
+    put_members<Stream, N>(to, reinterpret<LanesN<ValueOf<Layout>, N>>(rounded));
   };
   map_vectors<N>(task.stream, in, out, begin, end, step);
+}
+
+/// Is no lane of a full vector set?
+template <class Lanes>
+FPDET_INLINE bool none(Lanes x) {
+  return !any(reinterpret<LanesN<uint64_t, kDoubleLanes>>(x));
 }
 
 /// `count` elements, whole vectors, from their random words.
@@ -53,18 +49,21 @@ template <class Layout, bool Shrinks, bool Stream, class S>
     } else {
       random = widen_lanes<uint64_t>(words + i) >> (32 - format.spec.bits);
     }
-    const auto round_all = [&]<bool Small>() __attribute__((always_inline)) {
-      round_lanes<Layout, Rounding::Stochastic, Small, N, Stream>(format, in + i, out + i, random);
-    };
+    const auto x = reinterpret<Words>(load_values<ValueOf<Layout>, N>(in + i));
+    Words rounded;
     if constexpr (Shrinks && sizeof(typename Layout::Word) == 4) {
       // Most data have nearly no numbers below the normal range, or hardly any other.
-      const auto x = reinterpret<Words>(load_values<ValueOf<Layout>, N>(in + i));
-      if (!any(reinterpret<LanesN<uint64_t, kDoubleLanes>>(below_normal(x, least)))) {
-        round_all.template operator()<false>();
-        continue;
+      if (none(below_normal(x, least))) {
+        rounded = round_pattern<Rounding::Stochastic, false>(x, format, random);
+      } else if (none((x & (~typename Layout::Word{0} >> 1)) >= least)) {
+        rounded = round_below_normal(x, format, random);
+      } else {
+        rounded = round_vector<Layout, Rounding::Stochastic, true>(x, format, random);
       }
+    } else {
+      rounded = round_pattern<Rounding::Stochastic, Shrinks>(x, format, random);
     }
-    round_all.template operator()<Shrinks>();
+    put_members<Stream, N>(out + i, reinterpret<LanesN<ValueOf<Layout>, N>>(rounded));
   }
 }
 
