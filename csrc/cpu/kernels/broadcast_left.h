@@ -44,11 +44,16 @@ void pack_rows(const S* from, int64_t row_stride, int rows, int64_t stride, int6
     return;
   }
   int64_t t = 0;
+  constexpr int64_t kAhead = 1024 / static_cast<int64_t>(sizeof(S));
   const auto pack_whole = [&](auto&& read) {
     for (; t + kW <= terms; t += kW) {
       V<T> block[kW];
 #pragma GCC unroll 16
-      for (int r = 0; r < kW; ++r) block[r] = read(from + r * row_stride + t * stride);
+      for (int r = 0; r < kW; ++r) {
+        const S* p = from + r * row_stride + t * stride;
+        block[r] = read(p);
+        __builtin_prefetch(p + kAhead, 0, 3);
+      }
       transpose<T>(block);
 #pragma GCC unroll 16
       for (int i = 0; i < kW; ++i) store<T>(to + (t + i) * pitch, block[i]);

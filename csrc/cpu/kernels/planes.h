@@ -266,8 +266,7 @@ class PlaneCopier {
 
   /// x's first n lanes, +0 in the others.
   static V<T> first_lanes(V<T> x, int64_t n) {
-    I<T> numbers;
-    for (int l = 0; l < kLanes<T>; ++l) numbers[l] = l;
+    const auto numbers = vector_of<I<T>, [](int l) { return l; }>();
     const I<T> inside = numbers < static_cast<typename Lanes<T>::Index>(n);
     return reinterpret_cast<V<T>>(reinterpret_cast<I<T>>(x) & inside);
   }

@@ -32,21 +32,20 @@ FPDET_INLINE void put_blocks(char* to, RandomWord w0, RandomWord w1, RandomWord 
   static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "lanes count from the least digit");
   constexpr int n = kDoubleLanes;
   const Words first = pairs(w0, w1), second = pairs(w2, w3);
-  const auto pick = [](Words x, Words y, auto&& lane) {
-    Words lanes{};
-    for (int l = 0; l < n; ++l) lanes[l] = static_cast<uint64_t>(lane(l));
-    return __builtin_shuffle(x, y, lanes);
+  const auto pick = []<auto lane>(Words x, Words y) {
+    return __builtin_shuffle(x, y, vector_of<Words, lane>());
   };
   Words before, after;
   if constexpr (n == 4) {
     // By way of the blocks of even and of odd numbers: shuffles inside of halves are faster.
-    const Words even = pick(first, second, [](int l) { return l / 2 * 2 + l % 2 * n; });
-    const Words odd = pick(first, second, [](int l) { return l / 2 * 2 + l % 2 * n + 1; });
-    before = pick(even, odd, [](int l) { return l % 2 + l / 2 * n; });
-    after = pick(even, odd, [](int l) { return l % 2 + l / 2 * n + 2; });
+    const Words even = pick.operator()<[](int l) { return l / 2 * 2 + l % 2 * n; }>(first, second);
+    const Words odd =
+        pick.operator()<[](int l) { return l / 2 * 2 + l % 2 * n + 1; }>(first, second);
+    before = pick.operator()<[](int l) { return l % 2 + l / 2 * n; }>(even, odd);
+    after = pick.operator()<[](int l) { return l % 2 + l / 2 * n + 2; }>(even, odd);
   } else {
-    before = pick(first, second, [](int l) { return l / 2 + l % 2 * n; });
-    after = pick(first, second, [](int l) { return l / 2 + l % 2 * n + n / 2; });
+    before = pick.operator()<[](int l) { return l / 2 + l % 2 * n; }>(first, second);
+    after = pick.operator()<[](int l) { return l / 2 + l % 2 * n + n / 2; }>(first, second);
   }
   std::memcpy(to, &before, sizeof before);
   std::memcpy(to + sizeof before, &after, sizeof after);
@@ -72,9 +71,7 @@ FPDET_INLINE W spread(uint64_t x) {
 template <class W>
 FPDET_INLINE W numbered(uint64_t first) {
   if constexpr (__is_same(W, RandomWord)) {
-    Words numbers{};
-    for (int l = 0; l < kDoubleLanes; ++l) numbers[l] = static_cast<uint64_t>(l);
-    return {numbers + first};
+    return {vector_of<Words, [](int l) { return l; }>() + first};
   } else {
     using Half = decltype(W::a);
     return {numbered<Half>(first), numbered<Half>(first + kBlocks<Half>)};

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <cstring>
+#include <type_traits>
 
 #include "../../core/bits.h"
 #include "../../core/config.h"
@@ -184,22 +185,36 @@ FPDET_INLINE V<T> fma(V<T> a, V<T> b, V<T> c) {
 #endif
 }
 
+/// lane(0), lane(1), ... From memory: a vector that a loop fills g++ 12 puts together lane by lane,
+/// each time that it is used.
+template <class Vector, auto lane>
+FPDET_INLINE Vector vector_of() {
+  using Element = std::remove_cvref_t<decltype(Vector{}[0])>;
+  constexpr int n = static_cast<int>(sizeof(Vector) / sizeof(Element));
+  struct List {
+    Element x[n]{};
+    constexpr List() {
+      for (int l = 0; l < n; ++l) x[l] = static_cast<Element>(lane(l));
+    }
+  };
+  alignas(Vector) static constexpr List kList;
+  Vector v;
+  std::memcpy(&v, kList.x, sizeof v);
+  return v;
+}
+
 template <class T>
 FPDET_INLINE V<T> either(V<T> a, V<T> b) {
   return reinterpret_cast<V<T>>(reinterpret_cast<I<T>>(a) | reinterpret_cast<I<T>>(b));
 }
 
-/// rows[i][l] becomes rows[l][i].
-template <class T>
+/// rows[i][l] becomes rows[l][i], from step s on.
+template <class T, int s = 1>
 FPDET_INLINE void transpose(V<T> (&rows)[kLanes<T>]) {
   constexpr int n = kLanes<T>;
-#pragma GCC unroll 4
-  for (int s = 1; s < n; s *= 2) {
-    I<T> low, high;
-    for (int l = 0; l < n; ++l) {
-      low[l] = (l & s) == 0 ? l : n + l - s;
-      high[l] = (l & s) == 0 ? l + s : n + l;
-    }
+  if constexpr (s < n) {
+    const auto low = vector_of<I<T>, [](int l) { return (l & s) == 0 ? l : n + l - s; }>();
+    const auto high = vector_of<I<T>, [](int l) { return (l & s) == 0 ? l + s : n + l; }>();
 #pragma GCC unroll 16
     for (int i = 0; i < n; ++i) {
       if ((i & s) != 0) continue;
@@ -207,6 +222,7 @@ FPDET_INLINE void transpose(V<T> (&rows)[kLanes<T>]) {
       rows[i] = __builtin_shuffle(a, b, low);
       rows[i + s] = __builtin_shuffle(a, b, high);
     }
+    transpose<T, 2 * s>(rows);
   }
 }
 
@@ -330,9 +346,7 @@ FPDET_INLINE V<T> gather(const S* p, int64_t stride, uint32_t mask) {
 /// Lane l is what lane kLanes - 1 - l was.
 template <class T>
 FPDET_INLINE V<T> reversed(V<T> v) {
-  I<T> back;
-  for (int l = 0; l < kLanes<T>; ++l) back[l] = kLanes<T> - 1 - l;
-  return __builtin_shuffle(v, back);
+  return __builtin_shuffle(v, vector_of<I<T>, [](int l) { return kLanes<T> - 1 - l; }>());
 }
 inline uint32_t reversed_mask(uint32_t mask, int lanes) {
   uint32_t back = 0;
@@ -356,23 +370,16 @@ FPDET_INLINE Halves<T> take_apart(V<T> a, V<T> b) {
     return {in_sequence(_mm256_shuffle_ps(a, b, 0x88)), in_sequence(_mm256_shuffle_ps(a, b, 0xdd))};
   }
 #endif
-  I<T> even, odd;
-  for (int l = 0; l < kLanes<T>; ++l) {
-    even[l] = 2 * l;
-    odd[l] = 2 * l + 1;
-  }
-  return {__builtin_shuffle(a, b, even), __builtin_shuffle(a, b, odd)};
+  return {__builtin_shuffle(a, b, vector_of<I<T>, [](int l) { return 2 * l; }>()),
+          __builtin_shuffle(a, b, vector_of<I<T>, [](int l) { return 2 * l + 1; }>())};
 }
 
 /// Stores a[0], b[0], a[1], b[1], ..., so many lanes of each (at least half of them).
 template <class T>
 FPDET_INLINE void store_in_turn(T* p, V<T> a, V<T> b, int lanes) {
   constexpr int kW = kLanes<T>;
-  I<T> low, high;
-  for (int l = 0; l < kW; ++l) {
-    low[l] = l / 2 + (l % 2) * kW;
-    high[l] = low[l] + kW / 2;
-  }
+  const auto low = vector_of<I<T>, [](int l) { return l / 2 + l % 2 * kW; }>();
+  const auto high = vector_of<I<T>, [](int l) { return l / 2 + l % 2 * kW + kW / 2; }>();
   const V<T> x = __builtin_shuffle(a, b, low), y = __builtin_shuffle(a, b, high);
   store<T>(p, x);
   if (lanes == kW) {
@@ -407,9 +414,8 @@ FPDET_INLINE V<T> gather_all(const S* p, int64_t stride) {
         typedef typename Lanes<S>::Index Index __attribute__((vector_size(kW * sizeof(S))));
         Elements y;
         std::memcpy(&y, p + kW - 1, sizeof y);
-        Index pick{};
-        for (int l = 0; l < kW; ++l) pick[l] = 2 * l < kW ? 2 * l : 2 * l + 1;
-        x = __builtin_shuffle(x, y, pick);
+        constexpr auto kPick = [](int l) { return 2 * l < kW ? 2 * l : 2 * l + 1; };
+        x = __builtin_shuffle(x, y, vector_of<Index, kPick>());
       }
       return as_vector(x);
     }

@@ -270,13 +270,13 @@ class WindowRunner {
       const WindowClass& one = classes_.of[n];
       if (!one.skips) continue;
       for (int64_t r = 0; r < count; r += kLanes<T>) {
-        I<T> row{}, mine{};
-        for (int l = 0; l < kLanes<T>; ++l) row[l] = r + l < count;
+        I<T> mine{};
+        const auto rows = vector_of<I<T>, [](int l) { return l; }>();
         const T* sum = stack_of(panel) + one.first * kPanel<T> + r;
         for (int64_t c = 0; c < one.columns; ++c) {
           mine |= reinterpret<I<T>>(load<T>(sum + c * kPanel<T>)) == reinterpret<I<T>>(doubt);
         }
-        found |= mine & -row;
+        found |= mine & (rows < static_cast<typename Lanes<T>::Index>(count - r));
       }
     }
     bool any = false;
