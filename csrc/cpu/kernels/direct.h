@@ -50,6 +50,7 @@ template <class T, int Rows, int Vectors, bool Fused>
 __attribute__((noinline)) void direct(const DirectArguments<T>& a) {
   constexpr int kW = kLanes<T>;
   const T* x[Vectors];
+#pragma GCC unroll 16
   for (int v = 0; v < Vectors; ++v) x[v] = a.planes + a.spots[v].plane;
   const T* left = a.left;
   const int32_t* offset = a.offsets;
@@ -120,14 +121,18 @@ __attribute__((noinline)) void direct(const DirectArguments<T>& a) {
       for (int v = 0; v < Vectors; ++v) acc[r][v] = acc[r][v] + b;
     }
   }
+  if (a.out == nullptr) {
+#pragma GCC unroll 16
+    for (int r = 0; r < Rows; ++r) {
+#pragma GCC unroll 16
+      for (int v = 0; v < Vectors; ++v) store<T>(place(0, r, v), acc[r][v]);
+    }
+    return;
+  }
 #pragma GCC unroll 16
   for (int r = 0; r < Rows; ++r) {
 #pragma GCC unroll 16
     for (int v = 0; v < Vectors; ++v) {
-      if (a.out == nullptr) {
-        store<T>(place(0, r, v), acc[r][v]);
-        continue;
-      }
       const Spot& spot = a.spots[v];
       T* to = a.out + (r * a.out_row + spot.out);
       if (spot.lanes == kW || spot.inner + kW <= a.out_end) {

@@ -247,7 +247,7 @@ class DirectRunner {
 
   template <bool Fused>
   void multiply_in_turn(int64_t i, const RowTile& tile, const Calls& calls, T* out) {
-    constexpr int kW = kLanes<T>;
+    constexpr int kW = kLanes<T>, kLine = 64 / static_cast<int>(sizeof(T));
     DirectArguments<T> a = arguments(parts_[i], tile);
     DirectArguments<T> b = arguments(parts_[i + 1], tile);
     b.stack += kDirectStack * kW;
@@ -255,6 +255,13 @@ class DirectRunner {
     for_calls(tile, calls, [&](const Spot* spots, int n, int vectors) {
       a.spots = b.spots = spots;
       const Direct<T> direct = find_direct<T, Fused>(tile.rows, vectors);
+      // Lines of outputs, which lie two steps apart, are on their way while their sums are formed.
+      for (int r = 0; r < tile.rows; ++r) {
+        for (int v = 0; v < n; ++v) {
+          const T* to = out + (r * a.out_row + spots[v].out);
+          for (int i = 0; i <= 2 * kW; i += kLine) __builtin_prefetch(to + i, 1, 3);
+        }
+      }
       direct(a);
       direct(b);
       for (int r = 0; r < tile.rows; ++r) {

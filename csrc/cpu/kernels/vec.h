@@ -386,11 +386,15 @@ FPDET_INLINE void store_in_turn(T* p, V<T> a, V<T> b, int lanes) {
     store<T>(p + kW, y);
     return;
   }
+#if defined(__AVX512F__)
+  store_first<T>(p + kW, y, 2 * lanes - kW);
+#else
   T all[2 * kW];
   store<T>(all, x);
   store<T>(all + kW, y);
   const int last = 2 * lanes - kW;
   store<T>(p + last, load<T>(all + last));
+#endif
 }
 
 /// Lane l is p[l * stride]; nothing before the first lane or past the last one is read.
