@@ -58,10 +58,15 @@ class WindowRunner {
     first_panel_ = block * task_.block_tiles;
     panels_ = at_most(task_.block_tiles, task_.row_tiles - first_panel_);
     cols_ = box_.size.product();
-    layout_ = WindowLayout(geometry_, box_.size, window_channels(task_, geometry_.taps), sizeof(T));
-    classes_.set(problem, box_, WindowLines(geometry_, layout_), skips_);
-    list_columns();
-    listed_ = -1;
+    out_ = static_cast<S*>(task_.out) +
+           problem.out.offset(group_, Digits{{0, 0, 0, 0}}, box_.first);
+    if (!columns_are_listed()) {
+      layout_ =
+          WindowLayout(geometry_, box_.size, window_channels(task_, geometry_.taps), sizeof(T));
+      classes_.set(problem, box_, WindowLines(geometry_, layout_), skips_);
+      list_columns();
+      listed_ = -1;
+    }
 
     if (task_.terms == 0) {
       for (int64_t p = 0; p < panels_; ++p) {
@@ -132,14 +137,27 @@ class WindowRunner {
     }
   }
 
-  /// Places of the columns in the output and, class by class, in the window.
+  /// Boxes that differ in their samples alone have the same lists.
+  bool columns_are_listed() {
+    bool same = !geometry_.strips && listed_skips_ == skips_;
+    for (int i = 0; i < kDigits; ++i) {
+      same = same && listed_box_.size.d[i] == box_.size.d[i] &&
+             (i == 0 || listed_box_.first.d[i] == box_.first.d[i]);
+    }
+    listed_box_ = box_;
+    listed_skips_ = skips_;
+    return same;
+  }
+
+  /// Places of the columns in the output, from the first one's on, and, class by class, in the
+  /// window.
   void list_columns() {
     constexpr int kLast = kDigits - 1;
     const Output& out = task_.problem.out;
     const Weights& right = task_.problem.right.outer.offset;
     int64_t column = 0;
     for_each_line(box_, [&](const Digits& first, int64_t count) {
-      const int64_t place = out.offset(group_, Digits{{0, 0, 0, 0}}, first), hop = out.col.w[kLast];
+      const int64_t place = out.col.dot(first) - out.col.dot(box_.first), hop = out.col.w[kLast];
       const int64_t source = right.dot(first);
       for (int64_t i = 0; i < count; ++i) outputs_[column + i] = place + i * hop;
       for (int64_t i = 0; geometry_.strips && i < count; ++i) {
@@ -395,14 +413,13 @@ class WindowRunner {
         return;
       }
       constexpr int64_t kLine = 64 / static_cast<int64_t>(sizeof(S));
-      const S* data = static_cast<const S*>(task_.out);
       const PanelRows rows = rows_of(panel);
       int64_t asked = 0;
       run_tiles([&](int64_t column) {
         ahead();
         for (; asked <= column; asked += kLine) {
           for (int64_t r = 0; r < rows.count; ++r) {
-            __builtin_prefetch(data + rows.row[r] + outputs_[asked], 1, 2);
+            __builtin_prefetch(out_ + rows.row[r] + outputs_[asked], 1, 2);
           }
         }
       });
@@ -427,7 +444,7 @@ class WindowRunner {
   /// Biases and conversion of a panel, on its way to the output.
   void finish(int64_t panel) {
     const Output& out = task_.problem.out;
-    S* data = static_cast<S*>(task_.out);
+    S* const data = out_;
     T* stack = stack_of(panel);
     const auto [first, count, row] = rows_of(panel);
     if (task_.bias != nullptr) add_bias(stack, first, count);
@@ -493,7 +510,7 @@ class WindowRunner {
   void finish_stretch(const T* stack, int64_t first, int64_t n, int64_t count,
                       const int64_t* row) const {
     constexpr int64_t kW = kLanes<T>;
-    T* data = static_cast<T*>(task_.out) + outputs_[first];
+    T* data = out_ + outputs_[first];
     for (int64_t i = 0; i < n; i += kW) {
       const int64_t c = at_most(i, n - kW);
       for (int64_t r = 0; r < count; r += kW) {
@@ -536,7 +553,10 @@ class WindowRunner {
   int32_t* columns_;  ///< places in the window, slot by slot
   int32_t* slots_;    ///< of the columns: a class has neighbouring ones
   int64_t* sources_;  ///< of the columns in the operand, where the window has strips
-  int64_t* outputs_;
+  int64_t* outputs_;  ///< and in the output, from out_ on
+  S* out_ = nullptr;  ///< where the box's first column lies
+  Box listed_box_{{{0, 0, 0, 0}}, {{0, 0, 0, 0}}};
+  bool listed_skips_ = false;
   WindowTerm* terms_;  ///< [class][term]
   PlaceList rows_, row_terms_;
   Step *steps_, *class_steps_;
