@@ -5,6 +5,7 @@
 
 #include "broadcast_plan.h"
 #include "output.h"
+#include "row_packer.h"
 #include "run_steps.h"
 
 namespace fpdet::inline FPDET_TARGET::kernels {
@@ -50,7 +51,7 @@ class BroadcastRunner {
         const int64_t steps = runs.next(to - from, steps_, [](int64_t, int64_t, int64_t) {});
         for (int64_t p = first_panel_; p < last_panel_; ++p) {
           const RowPanel panel = plan_.panel(p);
-          packer.pack(panel, done + from, to - from, left_);
+          packer.pack(panel.first, panel.vectors, done + from, to - from, left_);
           const bool last = done + to == task_.terms;
           if (fused_) {
             multiply<true>(panel, terms_ + from, steps, last);

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "output.h"
+#include "row_packer.h"
 #include "run_steps.h"
 #include "window_classes.h"
 #include "window_filler.h"
@@ -58,8 +59,8 @@ class WindowRunner {
     first_panel_ = block * task_.block_tiles;
     panels_ = at_most(task_.block_tiles, task_.row_tiles - first_panel_);
     cols_ = box_.size.product();
-    out_ = static_cast<S*>(task_.out) +
-           problem.out.offset(group_, Digits{{0, 0, 0, 0}}, box_.first);
+    out_ =
+        static_cast<S*>(task_.out) + problem.out.offset(group_, Digits{{0, 0, 0, 0}}, box_.first);
     if (!columns_are_listed()) {
       layout_ =
           WindowLayout(geometry_, box_.size, window_channels(task_, geometry_.taps), sizeof(T));
@@ -75,15 +76,17 @@ class WindowRunner {
       }
     }
     const bool packed = keeps_left_ && packed_ == item / task_.col_tiles;
-    Packer<T, S> packer(static_cast<const S*>(task_.left) + group_ * problem.left.group_offset,
-                        problem.left, unsafe_left_, work_, task_.chunk);
+    const S* data = static_cast<const S*>(task_.left) + group_ * problem.left.group_offset;
+    Packer<T, S> packer(data, problem.left, unsafe_left_, work_, task_.chunk);
+    const RowPacker<T, S> rows(problem, data + problem.left.origin.offset);
+    const bool plain = has_plain_rows(problem) && rows.line() >= kPlainLine;
     int64_t done = 0;
     const Schedule schedule = schedule_of(task_);
     for (RunSteps walk(schedule); !walk.done();) {
       count_ = 0;
       const int64_t steps =
           walk.next(task_.chunk, steps_, [&](int64_t, int64_t, int64_t n) { count_ += n; });
-      if (!packed) {
+      if (!packed && !plain) {
         PlaceWriter writer(problem.left.term, Place{}, problem.terms, unsafe_left_, row_terms_);
         writer.append_range(done, count_);
         writer.finish();
@@ -94,10 +97,15 @@ class WindowRunner {
       list_steps(steps);
       for (int64_t p = 0; p < panels_; ++p) {
         T* left = keeps_left_ ? left_ + (p * task_.terms + done) * kPanel<T> : left_;
-        if (!packed) pack_panel(packer, p, left);
+        if (!packed && plain) {
+          constexpr int kVectors = kPanel<T> / kLanes<T>;
+          rows.pack((first_panel_ + p) * kVectors, kVectors, done, count_, left);
+        } else if (!packed) {
+          pack_panel(packer, p, left);
+        }
         // Asked of every box: what is packed for one that leaves nothing out stays for the next.
         if (!packed && skips_ && !all_finite(left)) return false;
-        multiply(p, left, steps, {!packed && p + 1 < panels_, walk.done()});
+        multiply(p, left, steps, {!packed && !plain && p + 1 < panels_, walk.done()});
         if (!walk.done()) continue;
         if (doubtful(p)) return false;
         finish(p);
@@ -107,6 +115,8 @@ class WindowRunner {
     packed_ = item / task_.col_tiles;
     return true;
   }
+
+  static constexpr int64_t kPlainLine = 64;  // terms that lie side by side, at least
 
   int64_t panel_stack() const { return task_.depth * cols_ * kPanel<T>; }
 
