@@ -28,10 +28,15 @@ template <class Layout, Rounding R, bool Shrinks, class S>
   map_vectors<N>(task.stream, in, out, begin, end, step);
 }
 
-/// Is no lane of a full vector set?
-template <class Lanes>
-FPDET_INLINE bool none(Lanes x) {
-  return !any(reinterpret<LanesN<uint64_t, kDoubleLanes>>(x));
+/// Is a < b in any lane?
+template <class U>
+FPDET_INLINE bool any_less(U a, U b) {
+#if defined(__AVX512F__)
+  if constexpr (sizeof(U) == 64 && sizeof(a[0]) == 4) {
+    return _mm512_cmplt_epu32_mask(reinterpret<__m512i>(a), reinterpret<__m512i>(b)) != 0;
+  }
+#endif
+  return any(reinterpret<Words>(a < b));
 }
 
 /// `count` elements, whole vectors, from their random words.
@@ -41,7 +46,8 @@ template <class Layout, bool Shrinks, bool Stream, class S>
   constexpr int N = kFull<typename Layout::Word>;
   using Words = LanesN<typename Layout::Word, N>;
   const PatternFormat<Layout> format = given;
-  const auto least = static_cast<typename Layout::Word>(format.least_field << Layout::kFraction);
+  const auto least =
+      Words{} + static_cast<typename Layout::Word>(format.least_field << Layout::kFraction);
   for (int64_t i = 0; i < count; i += N) {
     Words random;
     if constexpr (sizeof(typename Layout::Word) == 4) {
@@ -53,9 +59,10 @@ template <class Layout, bool Shrinks, bool Stream, class S>
     Words rounded;
     if constexpr (Shrinks && sizeof(typename Layout::Word) == 4) {
       // Most data have nearly no numbers below the normal range, or hardly any other.
-      if (none(below_normal(x, least))) {
+      const Words magnitude = x & (~typename Layout::Word{0} >> 1);
+      if (!any_less(magnitude - 1, least - 1)) {
         rounded = round_pattern<Rounding::Stochastic, false>(x, format, random);
-      } else if (none((x & (~typename Layout::Word{0} >> 1)) >= least)) {
+      } else if (!any_less(least - 1, magnitude)) {
         rounded = round_below_normal(x, format, random);
       } else {
         rounded = round_vector<Layout, Rounding::Stochastic, true>(x, format, random);
