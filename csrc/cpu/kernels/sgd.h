@@ -8,6 +8,16 @@
 
 namespace fpdet::inline FPDET_TARGET::kernels {
 
+/// Processors that have vectors of 64 bytes, used or not, fetch such streams by themselves, and are
+/// slowed down by whoever asks for them.
+inline bool sees_streams() {
+#if defined(__x86_64__)
+  return __builtin_cpu_supports("avx512f") != 0;
+#else
+  return false;
+#endif
+}
+
 template <class T, class S>
 [[gnu::noinline]] void sgd_run(const SgdTask& task, const SgdPointers& at, int64_t begin,
                                int64_t end) {
@@ -30,8 +40,8 @@ template <class T, class S>
   int64_t i = begin;
   if (b != nullptr) {
     // Three streams in, two of them out again: asked for ahead, more of them are on their way.
-    // Processors with vectors of 64 bytes see that by themselves, and are slowed down.
-    for (; kVectorBytes < 64 && i + kAhead + 2 * N <= end; i += 2 * N) {
+    const bool asks = !sees_streams();
+    for (; asks && i + kAhead + 2 * N <= end; i += 2 * N) {
       __builtin_prefetch(p + i + kAhead, 1, 3);
       __builtin_prefetch(g + i + kAhead, 0, 3);
       __builtin_prefetch(b + i + kAhead, 1, 3);
