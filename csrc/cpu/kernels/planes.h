@@ -225,7 +225,19 @@ class PlaneCopier {
       }
       return;
     }
-    for (int64_t i = begin; i < end; ++i, row += a2.length, from += a1.step * a1.memory) {
+    int64_t i = begin;
+    if constexpr (__is_same(T, S)) {
+      if (short_pair_) {
+        const int64_t followed = at_most(end, ceil_div(extent - 1 - x1, a1.step));
+        if (followed > i) {
+          copy_short_pairs(from, row, followed - i);
+          from += (followed - i) * a1.step * a1.memory;
+          row += (followed - i) * a2.length;
+          i = followed;
+        }
+      }
+    }
+    for (; i < end; ++i, row += a2.length, from += a1.step * a1.memory) {
       ask_for(from);
       copy_row(from, row, x1 + i * a1.step + 1 < extent);
     }
@@ -249,10 +261,6 @@ class PlaneCopier {
     constexpr int kW = kLanes<T>;
     const int64_t stride = a.step * a.memory;
     if constexpr (__is_same(T, S)) {
-      if (short_pair_ && followed) {
-        copy_short_pair(from, row);
-        return;
-      }
       if (stride == 2 && a.phases == 2 && inside_[0].end - inside_[0].begin > kW) {
         copy_two_phases(from, row);
         return;
@@ -264,29 +272,42 @@ class PlaneCopier {
     }
   }
 
-  /// x's first n lanes, +0 in the others.
-  static V<T> first_lanes(V<T> x, int64_t n) {
-    const auto numbers = vector_of<I<T>, [](int l) { return l; }>();
-    const I<T> inside = numbers < static_cast<typename Lanes<T>::Index>(n);
-    return reinterpret_cast<V<T>>(reinterpret_cast<I<T>>(x) & inside);
+  /// All bits set in the first n lanes.
+  static I<T> are_first(int64_t n) {
+    return vector_of<I<T>, [](int l) { return l; }>() < static_cast<typename Lanes<T>::Index>(n);
+  }
+  /// x where `lanes` are set, +0 elsewhere.
+  static V<T> only(V<T> x, I<T> lanes) {
+    return reinterpret_cast<V<T>>(reinterpret_cast<I<T>>(x) & lanes);
   }
 
   FPDET_INLINE V<T> short_row(const S* source, int64_t stride, int64_t n, bool followed) const {
     if constexpr (__is_same(T, S)) {
       if (followed && stride == 1 && layout_.axis[1].memory + n >= kLanes<T>) {
-        return first_lanes(load<T>(source), n);
+        return only(load<T>(source), are_first(n));
       }
     }
     return some_elements<T, S>(source, stride, n);
   }
 
-  /// Both phases of a stride of two of a row that two vectors hold, begun at its first element.
-  void copy_short_pair(const S* from, T* row) const {
-    const Halves<T> halves = take_apart<T>(load<T>(from), load<T>(from + kLanes<T>));
-    for (int p = 0; p < 2; ++p, row += layout_.phase_size) {
-      const Inside& in = inside_[p];
-      store<T>(row + in.begin,
-               first_lanes(in.x == 0 ? halves.even : halves.odd, in.end - in.begin));
+  /// Both phases of a stride of two of rows that two vectors hold, begun at their first elements,
+  /// each followed by another.
+  void copy_short_pairs(const S* from, T* row, int64_t rows) const {
+    const PlaneAxis &a1 = layout_.axis[1], &a2 = layout_.axis[2];
+    const Inside& first_in = inside_[inside_[0].x == 0 ? 0 : 1];  // of even places
+    const Inside& second_in = inside_[inside_[0].x == 0 ? 1 : 0];
+    T* even = row + first_in.begin + (inside_[0].x == 0 ? 0 : layout_.phase_size);
+    T* odd = row + second_in.begin + (inside_[0].x == 0 ? layout_.phase_size : 0);
+    const I<T> evens = are_first(first_in.end - first_in.begin),
+               odds = are_first(second_in.end - second_in.begin);
+    for (int64_t i = 0; i < rows; ++i) {
+      ask_for(from);
+      const Halves<T> halves = take_apart<T>(load<T>(from), load<T>(from + kLanes<T>));
+      store<T>(even, only(halves.even, evens));
+      store<T>(odd, only(halves.odd, odds));
+      even += a2.length;
+      odd += a2.length;
+      from += a1.step * a1.memory;
     }
   }
 
@@ -327,7 +348,7 @@ class PlaneCopier {
   bool one_box_;
   int64_t column_ = -1;
   Inside inside_[kMostPhases] = {};
-  bool short_pair_ = false;  ///< copy_short_pair serves rows that are followed by another
+  bool short_pair_ = false;  ///< copy_short_pairs serves rows that are followed by another
 };
 
 }  // namespace fpdet::inline FPDET_TARGET::kernels
