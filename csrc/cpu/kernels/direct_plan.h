@@ -8,6 +8,7 @@
 namespace fpdet::inline FPDET_TARGET::kernels {
 
 inline constexpr int64_t kPlaneBytes = int64_t{24} << 10;       // wanted: stays in the first cache
+inline constexpr int64_t kPlanesBytes = int64_t{40} << 10;      // of several channels, one by one
 inline constexpr int64_t kMostPlaneBytes = int64_t{192} << 10;  // before boxes become thin
 inline constexpr int64_t kThinBox = 8;                          // output rows
 
@@ -39,6 +40,7 @@ inline int64_t all_terms(const Parts& parts) {
 template <class T>
 Box direct_box(const Task& task) {
   Box box = all_columns(Parts(task));
+  const int64_t wanted = Parts(task)[0].terms.d[0] > 1 ? kPlanesBytes : kPlaneBytes;
   const auto bytes = [&] {
     return PlaneLayout<T>(Parts(task), box).size() * static_cast<int64_t>(sizeof(T));
   };
@@ -49,7 +51,7 @@ Box direct_box(const Task& task) {
   }
   for (int axis = 0; axis < kAxes; ++axis) {
     const int64_t all = box.x[axis];
-    for (int64_t parts = 2; box.x[axis] > 1 && bytes() > kPlaneBytes; parts += 1 + parts / 4) {
+    for (int64_t parts = 2; box.x[axis] > 1 && bytes() > wanted; parts += 1 + parts / 4) {
       const int64_t part = ceil_div(all, parts);
       const int64_t thin = axis == 2 ? 16 * kLanes<T> : axis == 1 ? kThinBox : 1;
       if (part < thin && bytes() <= kMostPlaneBytes) break;
