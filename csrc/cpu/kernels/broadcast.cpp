@@ -15,13 +15,9 @@ bool visits_in_sequence(const Order& order) {
 
 bool covers(const Task& task) {
   const Contraction& problem = task.problem;
-  const Digits& rows = problem.rows;
   if (!tree_on_hardware(task) || !problem.product || !visits_in_sequence(task.order)) return false;
   if (task.terms == 0 || task.cols == 0 || task.bias != nullptr) return false;
-  if (rows.d[1] * rows.d[2] * rows.d[3] != 1) return false;
-  for (int i = 0; i < kAxes; ++i) {
-    if (problem.left.term.step[i] != 0) return false;  // an element of it might lie outside
-  }
+  if (!has_plain_rows(problem)) return false;
   return double_accumulator(task) ? BroadcastPlan<double>(task).possible()
                                   : BroadcastPlan<float>(task).possible();
 }
