@@ -122,6 +122,16 @@ FPDET_INLINE WideProduct<Two<W>> wide_product(Two<W> x, uint32_t multiplier) {
 }
 using RandomWords = Two<RandomWord>;
 
+/// x in every lane.
+template <class W>
+FPDET_INLINE W spread(uint64_t x) {
+  if constexpr (__is_same(W, RandomWord)) {
+    return all_lanes(x);
+  } else {
+    return {spread<decltype(W::a)>(x), spread<decltype(W::a)>(x)};
+  }
+}
+
 /// Is any bit set?
 FPDET_INLINE bool any(Words x) {
 #if defined(__AVX512F__)
@@ -162,8 +172,6 @@ struct Attempt {
   const CutWords<Words>& cut;
   Words doubtful{};
 };
-
-FPDET_INLINE RandomWords every_lane(uint64_t x) { return {all_lanes(x), all_lanes(x)}; }
 
 /// The keys of all rounds, at hand in memory, for a Philox whose key stays. U: words.
 template <class U>

@@ -173,10 +173,11 @@ class EmulatedRunner {
   }
 
   void list_keys() {
-    const PhiloxKeyOf<RandomWords> seed{every_lane(low_word(task_.seed)),
-                                        every_lane(high_word(task_.seed))};
-    const RandomWords low = every_lane(low_word(task_.counter)),
-                      high = every_lane(high_word(task_.counter)), pass = every_lane(task_.pass);
+    const PhiloxKeyOf<RandomWords> seed{spread<RandomWords>(low_word(task_.seed)),
+                                        spread<RandomWords>(high_word(task_.seed))};
+    const RandomWords low = spread<RandomWords>(low_word(task_.counter)),
+                      high = spread<RandomWords>(high_word(task_.counter)),
+                      pass = spread<RandomWords>(task_.pass);
     RandomWords before{};
     for (int64_t v = 0; v < vectors_; ++v) {
       const RandomWords samples =

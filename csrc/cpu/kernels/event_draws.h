@@ -58,7 +58,7 @@ template <bool Fused, int Width>
     const auto block = static_cast<uint64_t>(t / kTerms);
     const PhiloxBlockOf<RandomWords> words =
         event_block(ScheduledKey<RandomWords>{source.schedule}, upper0, upper1,
-                    every_lane(low_word(block)), every_lane(high_word(block)));
+                    spread<RandomWords>(low_word(block)), spread<RandomWords>(high_word(block)));
     put_word(words.w0, false);
     put_word(words.w1, true);
     put_word(words.w2, false);

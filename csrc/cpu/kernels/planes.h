@@ -294,12 +294,12 @@ class PlaneCopier {
   /// each followed by another.
   void copy_short_pairs(const S* from, T* row, int64_t rows) const {
     const PlaneAxis &a1 = layout_.axis[1], &a2 = layout_.axis[2];
-    const Inside& first_in = inside_[inside_[0].x == 0 ? 0 : 1];  // of even places
-    const Inside& second_in = inside_[inside_[0].x == 0 ? 1 : 0];
-    T* even = row + first_in.begin + (inside_[0].x == 0 ? 0 : layout_.phase_size);
-    T* odd = row + second_in.begin + (inside_[0].x == 0 ? layout_.phase_size : 0);
-    const I<T> evens = are_first(first_in.end - first_in.begin),
-               odds = are_first(second_in.end - second_in.begin);
+    const int even_phase = inside_[0].x == 0 ? 0 : 1, odd_phase = 1 - even_phase;
+    const Inside &even_in = inside_[even_phase], &odd_in = inside_[odd_phase];
+    T* even = row + even_in.begin + even_phase * layout_.phase_size;
+    T* odd = row + odd_in.begin + odd_phase * layout_.phase_size;
+    const I<T> evens = are_first(even_in.end - even_in.begin);
+    const I<T> odds = are_first(odd_in.end - odd_in.begin);
     for (int64_t i = 0; i < rows; ++i) {
       ask_for(from);
       const Halves<T> halves = take_apart<T>(load<T>(from), load<T>(from + kLanes<T>));

@@ -58,15 +58,6 @@ using Chains = std::conditional_t<kVectorBytes == 64, Two<RandomWords>, RandomWo
 template <class W>
 inline constexpr int kBlocks = static_cast<int>(sizeof(W) / sizeof(uint64_t));
 
-/// x, for every block.
-template <class W>
-FPDET_INLINE W spread(uint64_t x) {
-  if constexpr (__is_same(W, RandomWord)) {
-    return all_lanes(x);
-  } else {
-    return {spread<decltype(W::a)>(x), spread<decltype(W::a)>(x)};
-  }
-}
 /// first, first + 1, …
 template <class W>
 FPDET_INLINE W numbered(uint64_t first) {

@@ -58,7 +58,9 @@ template <class Layout, bool Shrinks, bool Stream, class S>
     const auto x = reinterpret<Words>(load_values<ValueOf<Layout>, N>(in + i));
     Words rounded;
     if constexpr (Shrinks && sizeof(typename Layout::Word) == 4) {
-      // Most data have nearly no numbers below the normal range, or hardly any other.
+      // Most data have nearly no numbers below the normal range, or hardly any other. Of
+      // below_normal no lane, and every one but zeros: compared here, so that masks need not become
+      // vectors.
       const Words magnitude = x & (~typename Layout::Word{0} >> 1);
       if (!any_less(magnitude - 1, least - 1)) {
         rounded = round_pattern<Rounding::Stochastic, false>(x, format, random);

@@ -19,7 +19,7 @@ void pack_rows(const S* from, int64_t row_stride, int rows, int64_t stride, int6
     return;
   }
   int64_t t = 0;
-  constexpr int64_t kAhead = 1024 / static_cast<int64_t>(sizeof(S));  // asked for
+  constexpr int64_t kAhead = 1024 / static_cast<int64_t>(sizeof(S));  // elements
   const auto pack_whole = [&](auto&& read) {
     for (; t + kW <= terms; t += kW) {
       V<T> block[kW];
